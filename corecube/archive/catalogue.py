@@ -1,0 +1,182 @@
+"""The catalogue: a record per shot, enough for planning queries without opening shot files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from corecube.archive import recordlog
+from corecube.archive.durable import FileStamp
+from corecube.archive.manifest import Manifest
+from corecube.archive.shotfile import StoredShot
+from corecube.times import Times
+
+
+@dataclass(frozen=True)
+class ShotRecord:
+    """What the catalogue knows of a shot.
+
+    Attributes
+    ----------
+    number : int
+        Never used twice; the sky index names shots by it.
+    instrument, key, kind, title : str
+    generation : int
+    file : str
+        Path below the archive.
+    size : int
+    sha256 : str
+        Of the file's bytes.
+    fingerprint, basis : str
+        Of all that it was made of; of configuration and data version alone.
+    entries : dict of str to str
+        Fingerprints of the entries that it has.
+    created : str
+        ISO time, UTC.
+    raw_bytes : int
+        Sum of the sizes of its input files.
+    start, end : float or None
+        MJD TAI over all frames.
+    images : dict
+        By name: unit, band, target, shape, start, end, footprint.
+    groups : dict
+        By name: rows, parent, unit, columns (name -> [dtype, unit]).
+    """
+
+    number: int
+    instrument: str
+    key: str
+    kind: str
+    title: str
+    generation: int
+    file: str
+    size: int
+    sha256: str
+    fingerprint: str
+    basis: str
+    entries: dict[str, str]
+    created: str
+    raw_bytes: int
+    start: float | None
+    end: float | None
+    images: dict[str, dict[str, Any]]
+    groups: dict[str, dict[str, Any]]
+
+    @property
+    def identity(self) -> str:
+        """``instrument/key``."""
+        return f"{self.instrument}/{self.key}"
+
+    @cached_property
+    def indexed(self) -> list[tuple[str, int, int]]:
+        """Indexed groups: name, number of the first row in the sky index, rows."""
+        places, first = [], 0
+        for name, group in self.groups.items():
+            if not group["parent"]:
+                places.append((name, first, int(group["rows"])))
+                first += int(group["rows"])
+        return places
+
+    def place(self, row: int) -> tuple[str, int]:
+        """Return the group and the row in it of a row number of the sky index."""
+        for name, first, count in self.indexed:
+            if row < first + count:
+                return name, row - first
+        raise IndexError(f"{self.identity} has no row {row}")
+
+
+def record_of(shot: StoredShot, number: int, file: str, stamp: FileStamp) -> ShotRecord:
+    """Return the record of a shot file: all of it stands in the file, so that it can be rebuilt."""
+    description = shot.description
+    images = {
+        name: {
+            "unit": image["unit"], "band": image["band"], "target": image["target"],
+            "shape": image["shape"], "start": image["times"][0], "end": image["times"][1],
+            "footprint": image["footprint"],
+        }
+        for name, image in description["images"].items()
+    }  # fmt: skip
+    groups = {
+        name: {
+            "rows": group["rows"], "parent": group["parent"], "unit": group["unit"],
+            "columns": {c["name"]: [c["dtype"], c["unit"]] for c in group["columns"]},
+        }
+        for name, group in description["groups"].items()
+    }  # fmt: skip
+    spans = [(image["start"], image["end"]) for image in images.values()]
+    for name in groups:
+        where = f"/fibers/{name}"
+        spans.append(Times(shot.read(f"{where}/start"), shot.read(f"{where}/end")).span)
+    known = [span for span in spans if None not in span and np.isfinite(span).all()]
+    return ShotRecord(
+        number=number,
+        instrument=shot.instrument,
+        key=shot.key,
+        kind=description["kind"],
+        title=description["title"],
+        generation=shot.generation,
+        file=file,
+        size=stamp.size,
+        sha256=stamp.sha256,
+        fingerprint=description["fingerprint"],
+        basis=description["basis"],
+        entries=description["entries"],
+        created=description["created"],
+        raw_bytes=description["raw_bytes"],
+        start=min(span[0] for span in known) if known else None,
+        end=max(span[1] for span in known) if known else None,
+        images=images,
+        groups=groups,
+    )
+
+
+def positions_of(
+    shot: StoredShot,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return ra and dec of all rows of the indexed groups, in the order of row numbers."""
+    names = [name for name in shot.groups if not shot.group(name)["parent"]]
+    if not names:
+        return np.empty(0), np.empty(0)
+    ra, dec = (
+        np.concatenate([shot.read(f"/fibers/{name}/{part}") for name in names])
+        for part in ("ra", "dec")
+    )
+    return ra, dec
+
+
+class Catalogue:
+    """The shots of one state of the archive.
+
+    Attributes
+    ----------
+    by_number : dict of int to ShotRecord
+    by_identity : dict of str to ShotRecord
+        In the order of identities.
+    """
+
+    def __init__(self, records: Iterable[dict[str, Any]]) -> None:
+        living: dict[str, ShotRecord] = {}
+        for record in records:
+            if "removed" in record:
+                living.pop(record["removed"], None)
+            else:
+                shot = ShotRecord(**record)
+                living[shot.identity] = shot
+        self.by_identity = dict(sorted(living.items()))
+        self.by_number = {shot.number: shot for shot in living.values()}
+
+    @classmethod
+    def load(cls, archive: Path, manifest: Manifest) -> Catalogue:
+        """Read the catalogue of a state.
+
+        Raises
+        ------
+        ArchiveDamaged
+        """
+        return cls(recordlog.read(archive, manifest.catalogue))

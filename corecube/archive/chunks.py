@@ -1,0 +1,133 @@
+"""Chunks of arrays as HDF5 stores them, encoded outside of HDF5.
+
+One 128 x 128 plane of a frame costs three times as much through HDF5's filter pipeline as when the
+same bytes are made here and handed over with `write_chunk` (measured in docs/format.md). A stored
+chunk is a blosc-1 buffer (lz4, level 5, bit shuffle) followed by the four bytes of HDF5's
+fletcher32 checksum; any HDF5 with the blosc filter (id 32001) reads it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+COMPRESSION: Final = {"complevel": 5, "complib": "blosc:lz4", "shuffle": False, "bitshuffle": True}
+"""The filter as PyTables names it, without the checksum."""
+
+_BLOCK: Final = 512
+_words = np.arange(_BLOCK // 2, 0, -1, dtype=np.float32)
+_WEIGHTS: Final = np.zeros((_BLOCK, 4), dtype=np.float32)
+_WEIGHTS[0::2, 0] = 1  # sum of the high bytes
+_WEIGHTS[0::2, 1] = _words  # the same, weighted by the position from the end of the block
+_WEIGHTS[1::2, 2] = 1
+_WEIGHTS[1::2, 3] = _words
+
+
+def image_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the chunk shape of an image plane, fit for cutouts of 64 x 64 pixels."""
+    return tuple(max(1, min(128, length)) for length in shape)
+
+
+def encode(chunk: npt.NDArray[Any]) -> bytes:
+    """Return the stored bytes of one chunk.
+
+    Parameters
+    ----------
+    chunk : contiguous array of the full chunk shape
+    """
+    data: bytes = _blosc().compress(chunk, b"lz4", 5, 2, 0)
+    return data + fletcher32(data).to_bytes(4, "little")
+
+
+def fletcher32(data: bytes) -> int:
+    """Return HDF5's Fletcher checksum of `data`.
+
+    Big-endian 16-bit words w_i (i from 0 to n - 1): s1 = sum w_i, s2 = sum (n - i) w_i, each
+    reduced to 1 ... 65535 modulo 65535 (0 only if it is 0); an odd last byte is a high byte.
+    The sums of blocks of 256 words stay below 2**24, hence are exact in float32 matrix products.
+    """
+    size = len(data)
+    padded = np.zeros(-(-size // _BLOCK) * _BLOCK, dtype=np.uint8)
+    padded[:size] = np.frombuffer(data, dtype=np.uint8)
+    sums = (padded.reshape(-1, _BLOCK).astype(np.float32) @ _WEIGHTS).astype(np.int64)
+    plain = 256 * sums[:, 0] + sums[:, 2]
+    weighted = 256 * sums[:, 1] + sums[:, 3]
+    # weights count from the end of the data; zeros behind the last word would count as words
+    excess = (padded.size - 2 * (-(-size // 2))) // 2
+    behind = np.arange(len(plain) - 1, -1, -1, dtype=np.int64) * (_BLOCK // 2) - excess
+    first = int(plain.sum())
+    second = int((weighted + behind * plain).sum())
+    return _reduced(second) << 16 | _reduced(first)
+
+
+def crc(data: bytes) -> int:
+    """Return the CRC-32 of a stored chunk, 1 instead of 0: 0 stands for a chunk never written."""
+    return zlib.crc32(data) or 1
+
+
+def stripes(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Any:
+    """Yield the chunks of an array.
+
+    Parameters
+    ----------
+    values : array
+    shape : tuple of int
+        Chunk shape, as many numbers as `values` has axes.
+
+    Yields
+    ------
+    (start, chunk) : tuple of int, contiguous array of `shape`
+        Chunks at the edge are filled up with zeros.
+    """
+    if values.ndim == 0 or 0 in values.shape:
+        return
+    if values.ndim == 2:
+        yield from _plane(values, shape)
+        return
+    for index in np.ndindex(*(-(-n // c) for n, c in zip(values.shape, shape, strict=True))):
+        start = tuple(i * c for i, c in zip(index, shape, strict=True))
+        part = values[tuple(slice(s, s + c) for s, c in zip(start, shape, strict=True))]
+        if part.shape == shape:
+            yield start, np.ascontiguousarray(part)
+        else:
+            full = np.zeros(shape, dtype=values.dtype)
+            full[tuple(slice(0, n) for n in part.shape)] = part
+            yield start, full
+
+
+def _plane(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Any:
+    """Cut a plane row of chunks by row of chunks: one copy each, while it is in the cache."""
+    rows, columns = shape
+    across = -(-values.shape[1] // columns)
+    buffer = np.zeros((across, rows, columns), dtype=values.dtype)
+    whole = values.shape[1] // columns
+    for top in range(0, values.shape[0], rows):
+        part = values[top : top + rows]
+        height = part.shape[0]
+        if height < rows:
+            buffer[:, height:] = np.zeros((), dtype=values.dtype)
+        if whole:
+            tiles = part[:, : whole * columns].reshape(height, whole, columns)
+            buffer[:whole, :height] = tiles.swapaxes(0, 1)
+        if whole < across:
+            rest = part[:, whole * columns :]
+            buffer[whole, :height, : rest.shape[1]] = rest
+        for number in range(across):
+            yield (top, number * columns), buffer[number]
+
+
+def _reduced(number: int) -> int:
+    return (number % 65535 or 65535) if number else 0
+
+
+@cache
+def _blosc() -> Any:
+    from numcodecs import blosc
+
+    # one thread per process: ingest runs in as many processes as there are cores
+    blosc.use_threads = False
+    return blosc

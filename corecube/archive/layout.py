@@ -1,0 +1,63 @@
+"""Names and numbers of the archive's files: format 1, written down in docs/format.md."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+FORMAT: Final = 1
+SUFFIX: Final = ".corecube"
+DESCRIPTION: Final = "archive.json"
+MANIFEST: Final = "manifest.json"
+LOCK: Final = "lock"
+SHOTS: Final = "shots"
+INDEX: Final = "index"
+CATALOGUE: Final = "catalogue"
+
+FIBER_CHUNK: Final = 32
+"""Fibres in a chunk: 133 kB of float32 at 1036 wavelengths."""
+
+
+def shot_path(instrument: str, key: str, generation: int) -> str:
+    """Return the path of a shot file below the archive's folder; no name is used twice."""
+    return f"{SHOTS}/{instrument}/{key}.{generation}.h5"
+
+
+def shot_of_path(path: str) -> tuple[str, str, int]:
+    """Return instrument, key and generation of a path that `shot_path` made.
+
+    Raises
+    ------
+    ValueError
+        If it is no such path.
+    """
+    parts = Path(path).parts
+    name, number = parts[-1].removesuffix(".h5").rsplit(".", 1)
+    if parts[0] != SHOTS or len(parts) < 3:
+        raise ValueError(path)
+    return parts[1], "/".join((*parts[2:-1], name)), int(number)
+
+
+def to_text(data: Any) -> str:
+    """Return JSON text; NaN and infinity become null, numpy's numbers plain ones."""
+    return json.dumps(_plain(data), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+
+
+def _plain(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {str(name): _plain(value) for name, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    if isinstance(data, np.ndarray):
+        return _plain(data.tolist())
+    if isinstance(data, np.generic):
+        return _plain(data.item())
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    if isinstance(data, Path):
+        return str(data)
+    return data

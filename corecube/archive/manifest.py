@@ -1,0 +1,139 @@
+"""The manifest: which files make up the archive now. Replacing it is the commit."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corecube.archive.durable import write_file
+from corecube.archive.layout import DESCRIPTION, FORMAT, MANIFEST, to_text
+from corecube.archive.skyrun import RunInfo
+from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
+
+
+@dataclass(frozen=True)
+class LogEnd:
+    """A log file and how many of its bytes count.
+
+    Attributes
+    ----------
+    file : str
+        Path below the archive, "" before the first record.
+    length : int
+        Bytes; what stands behind them was never committed.
+    """
+
+    file: str = ""
+    length: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A state of the archive.
+
+    Attributes
+    ----------
+    generation : int
+        Counts commits.
+    next_number : int
+        The next shot's number; numbers are never used twice.
+    catalogue, sources : LogEnd
+        What is known of each shot, and of the files they were made of.
+    state : str
+        File with what waits and what failed, "" if nothing does.
+    runs : tuple of RunInfo
+        The sky index.
+    dropped : tuple of int
+        Shot numbers whose records in the runs no longer count.
+    """
+
+    generation: int = 0
+    next_number: int = 1
+    catalogue: LogEnd = field(default_factory=LogEnd)
+    sources: LogEnd = field(default_factory=LogEnd)
+    state: str = ""
+    runs: tuple[RunInfo, ...] = ()
+    dropped: tuple[int, ...] = ()
+
+    def files(self) -> set[str]:
+        """Return the paths below the archive that this state needs, shot files left out."""
+        named = {self.catalogue.file, self.sources.file, self.state}
+        return {name for name in named if name} | {f"index/{run.file}" for run in self.runs}
+
+
+def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
+    """Return the manifest and the stamp (inode, mtime_ns, size) that tells whether it changed.
+
+    Raises
+    ------
+    ArchiveMissing
+        If there is no archive.
+    ArchiveDamaged
+        If the manifest is damaged.
+    ArchiveTooNew
+        If it has a newer format.
+    """
+    path = archive / MANIFEST
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            text = file.read()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if (archive / DESCRIPTION).exists():
+            raise ArchiveDamaged(
+                f"{archive}: its manifest is missing; restore {MANIFEST} from a backup"
+            ) from error
+        raise ArchiveMissing(
+            f"{archive}: there is no archive; make one with "
+            "'corecube ingest --instrument NAME FILES --archive ARCHIVE'"
+        ) from error
+    try:
+        data: dict[str, Any] = json.loads(text)
+        if data["format"] > FORMAT:
+            raise ArchiveTooNew(
+                f"{archive}: has format {data['format']}, this corecube knows up to {FORMAT}; "
+                "upgrade corecube"
+            )
+        manifest = Manifest(
+            generation=data["generation"],
+            next_number=data["next_number"],
+            catalogue=LogEnd(**data["catalogue"]),
+            sources=LogEnd(**data["sources"]),
+            state=data["state"],
+            runs=tuple(RunInfo.from_json(run) for run in data["runs"]),
+            dropped=tuple(data["dropped"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveDamaged(
+            f"{path}: is damaged; restore it from a backup, or ingest again into a new archive"
+        ) from error
+    return manifest, (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def stamp(archive: Path) -> tuple[int, int, int] | None:
+    """Return the stamp of the manifest as it is now, None if it is missing."""
+    try:
+        status = (archive / MANIFEST).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def commit(archive: Path, manifest: Manifest) -> None:
+    """Replace the manifest: from now on readers see the new state, also after a power failure.
+
+    Raises
+    ------
+    NoSpace
+        If the disk is full; the old state stays.
+    """
+    data = {
+        "format": FORMAT, "generation": manifest.generation, "next_number": manifest.next_number,
+        "catalogue": vars(manifest.catalogue), "sources": vars(manifest.sources),
+        "state": manifest.state, "runs": [run.to_json() for run in manifest.runs],
+        "dropped": list(manifest.dropped),
+    }  # fmt: skip
+    write_file(archive / MANIFEST, [to_text(data).encode()])

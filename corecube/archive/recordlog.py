@@ -1,0 +1,86 @@
+"""Append-only files of JSON records, a line each with its CRC-32.
+
+Only the bytes that the manifest counts are read, so a record half written by a process that died
+is never seen, and the next writer writes over it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from corecube.archive.durable import sync_directory
+from corecube.archive.layout import to_text
+from corecube.archive.manifest import LogEnd
+from corecube.errors import ArchiveDamaged, NoSpace
+
+
+def read(archive: Path, end: LogEnd, start: int = 0) -> list[dict[str, Any]]:
+    """Return the committed records from byte `start` on.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If the file is missing, too short, or a line does not have its CRC.
+    """
+    if end.length <= start:
+        return []
+    path = archive / end.file
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(end.length - start)
+    except FileNotFoundError as error:
+        raise ArchiveDamaged(f"{path}: is missing; the archive is damaged") from error
+    if len(data) != end.length - start:
+        raise ArchiveDamaged(f"{path}: is shorter than {end.length} bytes; the archive is damaged")
+    records = []
+    for line in data.split(b"\n")[:-1]:
+        crc, _, text = line.partition(b" ")
+        if f"{zlib.crc32(text):08x}".encode() != crc:
+            raise ArchiveDamaged(f"{path}: a record does not have its checksum; it is damaged")
+        records.append(json.loads(text))
+    return records
+
+
+def append(archive: Path, end: LogEnd, records: Iterable[Any]) -> LogEnd:
+    """Write records behind the committed ones and force them to the disk.
+
+    Returns
+    -------
+    LogEnd
+        The new end; it counts when a manifest with it is committed.
+
+    Raises
+    ------
+    NoSpace
+        If the disk is full.
+    """
+    lines = b"".join(
+        b"%08x %b\n" % (zlib.crc32(text), text)
+        for text in (to_text(record).encode() for record in records)
+    )
+    path = archive / end.file
+    new = not path.exists()
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            os.ftruncate(handle, end.length)
+            written = 0
+            while written < len(lines):
+                written += os.pwrite(handle, lines[written:], end.length + written)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise NoSpace(f"{path}: the disk is full; nothing that was stored is lost") from error
+        raise
+    if new:
+        sync_directory(path.parent)
+    return LogEnd(end.file, end.length + len(lines))

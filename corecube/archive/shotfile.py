@@ -1,0 +1,339 @@
+"""Reading one shot file: frames, cutouts and fibres back, exactly as they were handed over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from corecube import hdf5
+from corecube.archive import chunks
+from corecube.archive.layout import FORMAT
+from corecube.errors import ArchiveDamaged, ArchiveTooNew, QueryError
+from corecube.frames import Array, Bits, Column, Fibers, Image
+from corecube.provenance import Provenance
+from corecube.shots import FileInfo, Shot, ShotPlan
+from corecube.spectral import Spectral
+from corecube.times import Times
+
+
+class StoredShot(Shot):
+    """A shot in its file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    ArchiveDamaged
+        If it is no shot file, or its description is damaged.
+    ArchiveTooNew
+        If it was written by a newer corecube.
+    FileNotFoundError
+        If there is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = hdf5.open_file(path)
+        try:
+            self.description = self._described()
+        except BaseException:
+            self._file.close()
+            raise
+        self.instrument = self.description["instrument"]
+        self.key = self.description["key"]
+        self.generation = self.description["generation"]
+        self.images = tuple(self.description["images"])
+        self.groups = tuple(self.description["groups"])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> StoredShot:
+        """Return itself; the file is closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file."""
+        self.close()
+
+    def _described(self) -> dict[str, Any]:
+        attributes = self._file.root._v_attrs
+        try:
+            number = int(attributes["corecube_format"])
+            expected = int(attributes["description_crc"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArchiveDamaged(f"{self.path}: is no shot file of corecube") from error
+        if number > FORMAT:
+            raise ArchiveTooNew(
+                f"{self.path}: has format {number}, this corecube knows up to {FORMAT}; "
+                "upgrade corecube"
+            )
+        data = hdf5.read(self._file, "/description").tobytes()
+        if chunks.crc(data) != expected:
+            raise ArchiveDamaged(f"{self.path}: its description is damaged")
+        description: dict[str, Any] = json.loads(data)
+        return description
+
+    @cached_property
+    def history(self) -> dict[str, Any]:
+        """Plan, file infos, configuration and provenance: what is needed rarely."""
+        data: dict[str, Any] = json.loads(hdf5.read(self._file, "/provenance").tobytes())
+        return data
+
+    @property
+    def plan(self) -> ShotPlan:  # type: ignore[override]  # read when asked for
+        """The plan that the shot was made by."""
+        return ShotPlan.from_json(self.history["plan"])
+
+    @property
+    def config(self) -> Mapping[str, Any]:  # type: ignore[override]  # read when asked for
+        """The instrument's configuration that was used."""
+        config: dict[str, Any] = self.history["config"]
+        return config
+
+    @property
+    def infos(self) -> list[FileInfo]:
+        """What the instrument said of the files that the shot was planned from."""
+        return [FileInfo.from_json(info) for info in self.history["infos"]]
+
+    # -- arrays ------------------------------------------------------------------------------
+
+    def read(self, path: str, key: Any = Ellipsis) -> npt.NDArray[Any]:
+        """Return a part of an array of the file.
+
+        Raises
+        ------
+        ArchiveDamaged
+            If it is damaged, or is not what the description says.
+        """
+        listed = self.description["arrays"].get(path)
+        if listed is None:
+            raise ArchiveDamaged(f"{self.path}: has no array {path}")
+        text = listed["dtype"] == "text"
+        if 0 in listed["shape"]:
+            empty = np.zeros(listed["shape"], dtype="S1" if text else listed["dtype"])
+            return np.asarray(empty[key])
+        node = hdf5.node(self._file, path)
+        same = node.dtype.kind == "S" if text else node.dtype == np.dtype(listed["dtype"])
+        if list(node.shape) != listed["shape"] or not same:
+            raise ArchiveDamaged(f"{self.path}: {path} is not as described")
+        return hdf5.read(self._file, path, key)
+
+    def texts(self, path: str, key: Any = Ellipsis) -> tuple[str, ...]:
+        """Return a text column, or a part of it."""
+        return tuple(text.decode() for text in self.read(path, key).tolist())
+
+    def header(self, place: list[int]) -> str:
+        """Return a frame's header by its place among all headers."""
+        if place[0] == place[1]:
+            return ""
+        return self.read("/headers", slice(*place)).tobytes().decode()
+
+    def _calibration(self, names: Mapping[str, str]) -> dict[str, Array]:
+        found = {}
+        for name, digest in names.items():
+            path = f"/calibration/{digest}"
+            listed = self.description["arrays"][path]
+            values = self.read(path)
+            found[name] = Array(
+                values.reshape(()) if listed.get("scalar") else values,
+                listed.get("unit", ""),
+                tuple(listed.get("axes", ())),
+                listed.get("description", ""),
+            )
+        return found
+
+    # -- images ------------------------------------------------------------------------------
+
+    def _image(self, name: str) -> dict[str, Any]:
+        about: dict[str, Any] | None = self.description["images"].get(name)
+        if about is None:
+            raise QueryError(f"{self.identity} has no image '{name}'; it has: {self._names()}")
+        return about
+
+    def _names(self) -> str:
+        return ", ".join((*self.images, *self.groups)) or "nothing"
+
+    def frame(self, name: str) -> Image:
+        """Return an image with all that belongs to it.
+
+        Raises
+        ------
+        QueryError
+            If there is none of this name.
+        ArchiveDamaged
+        """
+        about = self._image(name)
+        ny, nx = about["shape"]
+        return self.part(name, (0, ny), (0, nx))
+
+    def part(self, name: str, rows: tuple[int, int], columns: tuple[int, int]) -> Image:
+        """Return the part of an image in these rows and columns, which must lie inside.
+
+        Only the chunks of that part are read. Layers and calibration come whole.
+        """
+        about = self._image(name)
+        where = f"/images/{name}"
+        key = (slice(*rows), slice(*columns))
+        cards = about["cards"]
+        if cards is not None and (rows[0] or columns[0]):
+            cards = shifted(cards, columns[0], rows[0])
+        listed = self.description["arrays"]
+        start, end, quality = about["times"]
+        times = Times(_number(start), _number(end), quality)
+        if about["rows_timed"]:
+            times = Times(
+                self.read(f"{where}/start", slice(*rows)), self.read(f"{where}/end", slice(*rows)),
+                quality,
+            )  # fmt: skip
+        return Image(
+            name=name,
+            flux=self.read(f"{where}/flux", key),
+            unit=about["unit"],
+            error=self.read(f"{where}/error", key),
+            mask=self.read(f"{where}/mask", key),
+            bits={
+                bits: Bits(self.read(f"{where}/bits/{bits}", key), tuple(planes))
+                for bits, planes in about["bits"].items()
+            },
+            layers={
+                layer: Array(
+                    self.read(f"{where}/layers/{layer}"),
+                    listed[f"{where}/layers/{layer}"].get("unit", ""),
+                    tuple(listed[f"{where}/layers/{layer}"].get("axes", ())),
+                    listed[f"{where}/layers/{layer}"].get("description", ""),
+                )
+                for layer in about["layers"]
+            },
+            calibration=self._calibration(about["calibration"]),
+            header=self.header(about["header"]),
+            times=times,
+            provenance=Provenance.from_json(self.history["images"][name]),
+            cards=cards,
+            band=about["band"],
+            target=about["target"],
+            footprint=None if about["footprint"] is None else np.array(about["footprint"]),
+        )
+
+    # -- fibres ------------------------------------------------------------------------------
+
+    def group(self, name: str) -> dict[str, Any]:
+        """Return what the description says of a group.
+
+        Raises
+        ------
+        QueryError
+            If there is none of this name.
+        """
+        about: dict[str, Any] | None = self.description["groups"].get(name)
+        if about is None:
+            raise QueryError(f"{self.identity} has no group '{name}'; it has: {self._names()}")
+        return about
+
+    def row_count(self, group: str) -> int:
+        """Return the number of fibres of a group."""
+        return int(self.group(group)["rows"])
+
+    def rows(self, group: str, first: int, last: int) -> Fibers:
+        """Return the rows `first` to `last` (exclusive) of a group, with all that belongs to them.
+
+        Raises
+        ------
+        QueryError
+            If there is no such group.
+        ArchiveDamaged
+        """
+        about = self.group(group)
+        where = f"/fibers/{group}"
+        key = slice(first, last)
+        listed = self.description["arrays"]
+        blocks = [
+            block for block in self.history["blocks"][group]
+            if block["rows"][0] < last and block["rows"][1] > first
+        ]  # fmt: skip
+        qualities = set(self.texts(f"{where}/quality", key))
+
+        def layer(name: str) -> Array:
+            path = f"{where}/layers/{name}"
+            about = listed[path]
+            values = self.read(path, key)
+            axes = ("fiber", "wave", "depth")[: values.ndim]
+            return Array(values, about.get("unit", ""), axes, about.get("description", ""))
+
+        columns: dict[Column, Any] = {}
+        for described in about["columns"]:
+            column = Column(**described)
+            path = f"{where}/columns/{column.name}"
+            texts = column.dtype == "text"
+            columns[column] = self.texts(path, key) if texts else self.read(path, key)
+        one = blocks[0] if len(blocks) == 1 else None
+        return Fibers(
+            name=group,
+            flux=self.read(f"{where}/flux", key),
+            unit=about["unit"],
+            error=self.read(f"{where}/error", key),
+            mask=self.read(f"{where}/mask", key),
+            bits={
+                name: Bits(self.read(f"{where}/bits/{name}", key), tuple(planes))
+                for name, planes in about["bits"].items()
+            },
+            layers={name: layer(name) for name in about["layers"]},
+            calibration=self._calibration(one["calibration"]) if one else {},
+            header=self.header(one["header"]) if one else "",
+            times=Times(
+                self.read(f"{where}/start", key), self.read(f"{where}/end", key),
+                qualities.pop() if len(qualities) == 1 else "unknown",  # type: ignore[arg-type]
+            ),
+            provenance=joined([Provenance.from_json(block["provenance"]) for block in blocks]),
+            wave=self._wave(group, about["wave"], key),
+            id=self.texts(f"{where}/id", key),
+            ra=self.read(f"{where}/ra", key),
+            dec=self.read(f"{where}/dec", key),
+            target=self.texts(f"{where}/target", key),
+            columns=columns,
+            parent=about["parent"],
+            parent_id=self.texts(f"{where}/parent_id", key) if about["parent"] else (),
+        )  # fmt: skip
+
+    def _wave(self, group: str, about: Mapping[str, Any], key: slice) -> Spectral:
+        if "step" in about:
+            return Spectral(**about)
+        values = self.read(f"/fibers/{group}/wave", *self._wave_key(group, key))
+        return Spectral(values, **about)
+
+    def _wave_key(self, group: str, key: slice) -> tuple[Any, ...]:
+        shape = self.description["arrays"][f"/fibers/{group}/wave"]["shape"]
+        return (key,) if len(shape) == 2 else ()
+
+
+def _number(value: float | None) -> float:
+    """Return a number of the description; null stands for NaN."""
+    return float("nan") if value is None else value
+
+
+def shifted(
+    cards: Mapping[str, float | int | str], x: float, y: float
+) -> dict[str, float | int | str]:
+    """Return WCS cards for a part of an image that begins at pixel (x, y)."""
+    moved = dict(cards)
+    moved["CRPIX1"] = float(cards["CRPIX1"]) - x
+    moved["CRPIX2"] = float(cards["CRPIX2"]) - y
+    return moved
+
+
+def joined(parts: list[Provenance]) -> Provenance:
+    """Return one provenance of several, each line once."""
+
+    def once(name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(line for part in parts for line in getattr(part, name)))
+
+    return Provenance(*(once(name) for name in vars(Provenance())))

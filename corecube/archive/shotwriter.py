@@ -1,0 +1,517 @@
+"""Writing one shot file: frames in, one proved file out.
+
+PyTables reports no error when the disk is full while chunks are written. So nothing that HDF5
+says is believed: after closing, every chunk is read from the disk as bytes and compared with the
+CRC-32 that was taken before it was handed over, and the list of arrays is read back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from corecube import hdf5
+from corecube.archive import chunks, pyramid
+from corecube.archive.durable import FileStamp
+from corecube.archive.layout import FIBER_CHUNK, FORMAT, to_text
+from corecube.errors import ArchiveDamaged, FrameError, NoSpace
+from corecube.frames import Array, Column, Fibers, Frame, Image
+from corecube.masks import value
+
+_OUTSIDE = np.uint32(value("outside"))
+_CORRUPT = (OSError, ValueError, KeyError, ArchiveDamaged)
+
+
+class ShotWriter:
+    """Writes a shot file.
+
+    Parameters
+    ----------
+    path : Path
+        A new file, usually a temporary one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = hdf5.open_file(path, "w")
+        self._filters = hdf5.library().Filters(fletcher32=True, **chunks.COMPRESSION)
+        self._arrays: dict[str, dict[str, Any]] = {}
+        self._crcs: dict[str, list[int]] = {}
+        self._headers = bytearray()
+        self._images: dict[str, dict[str, Any]] = {}
+        self._groups: dict[str, _Group] = {}
+        self._provenance: dict[str, Any] = {"images": {}, "blocks": {}}
+
+    def close(self) -> None:
+        """Close the file if it is open; without `finish` it is worth nothing."""
+        if self._file.isopen:
+            self._file.close()
+
+    # -- frames ------------------------------------------------------------------------------
+
+    def add_image(self, entry: str, image: Image) -> None:
+        """Write an image with its pyramid.
+
+        Parameters
+        ----------
+        entry : str
+            The entry it came from.
+        image : Image
+            With error and mask.
+
+        Raises
+        ------
+        FrameError
+            If there is an image of this name already, or error and mask are missing.
+        """
+        if image.name in self._images:
+            raise FrameError(f"two images have the name '{image.name}'")
+        if image.error is None or image.mask is None:
+            raise FrameError(f"image '{image.name}' has no error and mask")
+        where = f"/images/{image.name}"
+        tiles = chunks.image_chunks(image.flux.shape)
+        planes: list[tuple[str, npt.NDArray[Any], str]] = [
+            ("flux", image.flux, image.unit),
+            ("error", image.error, image.unit),
+            ("mask", image.mask, ""),
+        ]
+        planes += [(f"bits/{name}", bits.values, "") for name, bits in image.bits.items()]
+        for name, values, unit in planes:
+            self._store(f"{where}/{name}", values, tiles, unit=unit, axes=("y", "x"))
+        self._layers(where, image)
+        for level in pyramid.levels(image.flux, image.error, image.mask):
+            below = f"{where}/pyramid/{level.level}"
+            shape = chunks.image_chunks(level.flux.shape)
+            self._store(f"{below}/flux", level.flux, shape, unit=image.unit, axes=("y", "x"))
+            self._store(f"{below}/error", level.error, shape, unit=image.unit, axes=("y", "x"))
+            self._store(f"{below}/mask", level.mask, shape, axes=("y", "x"))
+            if level.coverage is not None:
+                self._store(f"{below}/coverage", level.coverage, shape, axes=("y", "x"))
+        start, end = np.asarray(image.times.start), np.asarray(image.times.end)
+        if start.ndim:
+            self._store(f"{where}/start", start, unit="d", axes=("y",))
+            self._store(f"{where}/end", end, unit="d", axes=("y",))
+        self._images[image.name] = {
+            "entry": entry, "shape": image.flux.shape, "unit": image.unit, "band": image.band,
+            "target": image.target, "cards": image.cards, "footprint": image.footprint,
+            "times": [*image.times.span, image.times.quality],
+            "rows_timed": bool(start.ndim),
+            "levels": pyramid.level_count((image.flux.shape[0], image.flux.shape[1])),
+            "bits": {name: bits.planes for name, bits in image.bits.items()},
+            "layers": list(image.layers),
+            "calibration": self._calibration(image),
+            "header": self._header(image.header),
+        }  # fmt: skip
+        self._provenance["images"][image.name] = image.provenance.to_json()
+
+    def add_block(self, entry: str, block: Fibers, grid: tuple[int, int] | None = None) -> None:
+        """Append fibres to their group.
+
+        Parameters
+        ----------
+        entry : str
+            The entry they came from.
+        block : Fibers
+            With error and mask.
+        grid : (int, int), optional
+            First and last pixel that all blocks of the group are widened to.
+
+        Raises
+        ------
+        FrameError
+            If the block does not fit the group's earlier blocks.
+        """
+        if block.error is None or block.mask is None:
+            raise FrameError(f"group '{block.name}' has no error and mask")
+        group = self._groups.get(block.name)
+        if group is None:
+            if block.parent and block.parent not in self._groups:
+                raise FrameError(f"group '{block.name}' comes before its parent '{block.parent}'")
+            group = self._groups[block.name] = _Group.like(block, grid)
+        group.check(block)
+        first = group.rows
+        pad = group.padding(block)
+        wave = block.wave.values
+        pixels: dict[str, tuple[npt.NDArray[Any], Any, str, str]] = {
+            "flux": (block.flux, np.nan, block.unit, ""),
+            "error": (block.error, np.nan, block.unit, ""),
+            "mask": (block.mask, _OUTSIDE, "", ""),
+        }
+        if wave is not None and wave.ndim == 2:
+            pixels["wave"] = (wave, np.nan, block.wave.unit, "")
+        for name, bits in block.bits.items():
+            pixels[f"bits/{name}"] = (bits.values, 0, "", "")
+        for name, layer in block.layers.items():
+            if layer.values.shape == block.flux.shape:
+                pixels[f"layers/{name}"] = (layer.values, np.nan, layer.unit, layer.description)
+            else:
+                group.columns.setdefault(f"layers/{name}", []).append(layer.values)
+                group.layer_units[name] = (layer.unit, layer.description)
+        for name, (values, fill, unit, text) in pixels.items():
+            if pad != (0, 0):
+                blank = fill if values.dtype.kind == "f" or name == "mask" else 0
+                values = np.pad(values, ((0, 0), pad), constant_values=blank)
+            buffered = group.pixels.setdefault(name, _Rows(unit, text))
+            self._append(f"/fibers/{block.name}/{name}", buffered, values)
+        group.append(block)
+        self._provenance["blocks"].setdefault(block.name, []).append(
+            {
+                "entry": entry, "rows": [first, group.rows],
+                "provenance": block.provenance.to_json(),
+                "calibration": self._calibration(block),
+                "header": self._header(block.header),
+                "quality": block.times.quality,
+            }
+        )  # fmt: skip
+
+    # -- the end -----------------------------------------------------------------------------
+
+    def finish(self, description: Mapping[str, Any], history: Mapping[str, Any]) -> FileStamp:
+        """Write what is left, close the file and prove it.
+
+        Parameters
+        ----------
+        description : mapping
+            Plain JSON: identity, title, kind, generation, fingerprint, ...
+        history : mapping
+            Plain JSON that is needed rarely: plan, file infos, configuration.
+
+        Returns
+        -------
+        FileStamp
+            Size and sha256; the file is on the disk (fsync).
+
+        Raises
+        ------
+        NoSpace
+            If the disk is full.
+        """
+        groups = {name: self._close_group(name, group) for name, group in self._groups.items()}
+        if self._headers:
+            text = np.frombuffer(bytes(self._headers), dtype=np.uint8)
+            self._store("/headers", text, (min(len(text), 2**18),))
+        self._text("/provenance", {**history, **self._provenance})
+        first = 0
+        for name, listed in self._arrays.items():
+            count = len(self._crcs[name])
+            listed["checksums"] = [first, count]
+            first += count
+        sums = np.array([c for part in self._crcs.values() for c in part], dtype=np.uint32)
+        described = {
+            "format": FORMAT, **description, "images": self._images, "groups": groups,
+            "arrays": self._arrays,
+        }  # fmt: skip
+        self._store("/checksums", sums, (max(1, min(len(sums), 2**14)),))
+        data = self._text("/description", described)
+        # the CRC of the description is the only thing that it cannot say of itself
+        self._file.root._v_attrs["description_crc"] = np.uint32(chunks.crc(data))
+        self._file.root._v_attrs["corecube_format"] = np.int64(FORMAT)
+        self._file.close()
+        return self._prove()
+
+    def _prove(self) -> FileStamp:
+        with self.path.open("rb") as raw:
+            os.fsync(raw.fileno())
+            size = os.fstat(raw.fileno()).st_size
+            sha = hashlib.file_digest(raw, "sha256").hexdigest()
+            try:
+                file = hdf5.open_file(self.path)
+            except _CORRUPT as error:
+                raise _full(self.path) from error
+            try:
+                for name, expected in self._crcs.items():
+                    _prove_array(file, raw.fileno(), name, expected, self._arrays[name])
+            except _CORRUPT as error:
+                raise _full(self.path) from error
+            finally:
+                file.close()
+        return FileStamp(size, sha)
+
+    # -- arrays ------------------------------------------------------------------------------
+
+    def _store(
+        self,
+        path: str,
+        values: npt.NDArray[Any],
+        shape: tuple[int, ...] | None = None,
+        *,
+        unit: str = "",
+        axes: Sequence[str] = (),
+        description: str = "",
+    ) -> None:
+        """Write a whole array; chunks of zeros are left out, HDF5 gives zeros for them."""
+        self._list(path, values, unit, axes, description)
+        if values.size == 0:
+            return
+        if shape is None:
+            shape = _small_chunks(values)
+        array = self._create(path, values.dtype, values.shape, shape)
+        crcs = self._crcs[path]
+        for start, chunk in chunks.stripes(values, shape):
+            if chunk.dtype.kind != "S" and not chunk.any():
+                crcs.append(0)
+                continue
+            data = chunks.encode(chunk)
+            array.write_chunk(start, data)
+            crcs.append(chunks.crc(data))
+
+    def _append(self, path: str, rows: _Rows, values: npt.NDArray[Any]) -> None:
+        """Append rows to an array that grows; full chunks are written, the rest is kept."""
+        rows.parts.append(values)
+        rows.waiting += len(values)
+        if rows.waiting >= FIBER_CHUNK:
+            self._flush(path, rows, rows.waiting - rows.waiting % FIBER_CHUNK)
+
+    def _flush(self, path: str, rows: _Rows, count: int) -> None:
+        values = rows.parts[0] if len(rows.parts) == 1 else np.concatenate(rows.parts)
+        ready, left = values[:count], values[count:]
+        rows.parts, rows.waiting = ([left.copy()] if len(left) else []), len(left)
+        shape = (min(FIBER_CHUNK, rows.written + count), values.shape[1])
+        if rows.array is None:
+            self._list(path, values, rows.unit, ("fiber", "wave"), rows.description)
+            if values.shape[1] == 0:
+                rows.written += count
+                self._arrays[path]["shape"] = [rows.written, 0]
+                return
+            rows.array = self._create(path, values.dtype, (0, values.shape[1]), shape)
+            rows.chunk = shape
+        rows.array.truncate(rows.written + count)  # PyTables' name for setting the length
+        for start, chunk in chunks.stripes(ready, rows.chunk):
+            data = chunks.encode(chunk)
+            rows.array.write_chunk((rows.written + start[0], start[1]), data)
+            self._crcs[path].append(chunks.crc(data))
+        rows.written += count
+        self._arrays[path]["shape"] = [rows.written, values.shape[1]]
+
+    def _create(
+        self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], chunk: tuple[int, ...]
+    ) -> Any:
+        where, name = path.rsplit("/", 1)
+        create = self._file.create_earray if 0 in shape else self._file.create_carray
+        with hdf5.quiet():
+            return create(
+                where or "/", name, hdf5.library().Atom.from_dtype(np.dtype(dtype)), shape,
+                filters=self._filters, chunkshape=chunk, createparents=True, track_times=False,
+            )  # fmt: skip
+
+    def _list(
+        self, path: str, values: npt.NDArray[Any], unit: str, axes: Sequence[str], text: str
+    ) -> None:
+        kind = "text" if values.dtype.kind == "S" else values.dtype.name
+        listed: dict[str, Any] = {"shape": list(values.shape), "dtype": kind}
+        if unit:
+            listed["unit"] = unit
+        if axes:
+            listed["axes"] = list(axes)
+        if text:
+            listed["description"] = text
+        self._arrays[path] = listed
+        self._crcs[path] = []
+
+    def _text(self, path: str, data: Any) -> bytes:
+        text = to_text(data).encode()
+        self._store(path, np.frombuffer(text, dtype=np.uint8), (min(len(text), 2**18),))
+        return text
+
+    def _layers(self, where: str, frame: Frame) -> None:
+        for name, layer in frame.layers.items():
+            self._store(
+                f"{where}/layers/{name}", layer.values, unit=layer.unit, axes=layer.axes,
+                description=layer.description,
+            )  # fmt: skip
+
+    def _calibration(self, frame: Frame) -> dict[str, str]:
+        """Store calibration arrays once by content; return their names in the file."""
+        return {name: self._by_content(array) for name, array in frame.calibration.items()}
+
+    def _by_content(self, array: Array) -> str:
+        values = np.ascontiguousarray(array.values)
+        about = f"{values.dtype.str}{values.shape}{array.unit}{array.axes}{array.description}"
+        digest = hashlib.sha256(about.encode() + values.tobytes()).hexdigest()[:16]
+        path = f"/calibration/{digest}"
+        if path not in self._arrays:
+            shaped = values.reshape(1) if values.ndim == 0 else values
+            self._store(
+                path, shaped, unit=array.unit, axes=array.axes, description=array.description
+            )
+            if values.ndim == 0:
+                self._arrays[path]["scalar"] = True
+        return digest
+
+    def _header(self, text: str) -> list[int]:
+        first = len(self._headers)
+        self._headers += text.encode()
+        return [first, len(self._headers)]
+
+    def _close_group(self, name: str, group: _Group) -> dict[str, Any]:
+        where = f"/fibers/{name}"
+        for part, rows in group.pixels.items():
+            if rows.waiting:
+                self._flush(f"{where}/{part}", rows, rows.waiting)
+        for part, values in group.columns.items():
+            joined = np.concatenate(values)
+            unit, text = group.layer_units.get(part.removeprefix("layers/"), ("", ""))
+            self._store(f"{where}/{part}", joined, unit=unit, axes=("fiber",), description=text)
+        for column, values in group.named.items():
+            self._store(
+                f"{where}/columns/{column.name}", np.concatenate(values), unit=column.unit,
+                axes=("fiber",), description=column.description,
+            )  # fmt: skip
+        if group.wave.values is not None and group.wave.values.ndim == 1:
+            self._store(f"{where}/wave", group.wave.values, unit=group.wave.unit, axes=("wave",))
+        return group.describe()
+
+
+@dataclass
+class _Rows:
+    """An array (n, w) that grows by rows."""
+
+    unit: str
+    description: str
+    array: Any = None
+    chunk: tuple[int, ...] = ()
+    written: int = 0
+    waiting: int = 0
+    parts: list[npt.NDArray[Any]] = field(default_factory=list)
+
+
+@dataclass
+class _Group:
+    """What is known of a group while it grows."""
+
+    block: Fibers
+    width: int
+    grid: tuple[int, int] | None
+    rows: int = 0
+    pixels: dict[str, _Rows] = field(default_factory=dict)
+    columns: dict[str, list[npt.NDArray[Any]]] = field(default_factory=dict)
+    named: dict[Column, list[npt.NDArray[Any]]] = field(default_factory=dict)
+    layer_units: dict[str, tuple[str, str]] = field(default_factory=dict)
+    ids: set[str] = field(default_factory=set)
+
+    @classmethod
+    def like(cls, block: Fibers, grid: tuple[int, int] | None) -> _Group:
+        width = block.flux.shape[1] if grid is None else grid[1] - grid[0] + 1
+        return cls(block, width, grid)
+
+    @property
+    def wave(self) -> Any:
+        return self.block.wave
+
+    def check(self, block: Fibers) -> None:
+        """Refuse a block that does not fit the first one."""
+        first = self.block
+        where = f"group '{block.name}'"
+        for what, old, new in (
+            ("unit", first.unit, block.unit),
+            ("parent", first.parent, block.parent),
+            ("type of flux", first.flux.dtype, block.flux.dtype),
+            ("columns", set(first.columns), set(block.columns)),
+            ("layers", set(first.layers), set(block.layers)),
+            ("bits", _planes(first), _planes(block)),
+            ("wavelengths", _kind_of_wave(first), _kind_of_wave(block)),
+        ):
+            if old != new:
+                raise FrameError(f"{where}: {what} of a block differ from those of earlier ones")
+        again = self.ids.intersection(block.id)
+        if again:
+            raise FrameError(f"{where}: the id '{min(again)}' comes twice")
+        before, behind = self.padding(block)
+        if before < 0 or behind < 0:
+            raise FrameError(f"{where}: a block reaches beyond the planned grid {self.grid}")
+
+    def padding(self, block: Fibers) -> tuple[int, int]:
+        """Return the pixels to add before and behind a block."""
+        width = block.flux.shape[1]
+        before = 0
+        if block.wave.is_grid:
+            first = self.grid[0] if self.grid is not None else self.block.wave.first
+            before = block.wave.first - first
+        return before, self.width - width - before
+
+    def append(self, block: Fibers) -> None:
+        """Take the values per fibre of a block."""
+        count = len(block.id)
+        self.ids.update(block.id)
+        start = np.broadcast_to(np.asarray(block.times.start), (count,))
+        end = np.broadcast_to(np.asarray(block.times.end), (count,))
+        texts = {
+            "id": block.id, "target": block.target or ("",) * count,
+            "quality": (block.times.quality,) * count,
+        }  # fmt: skip
+        if block.parent:
+            texts["parent_id"] = block.parent_id
+        for name, values in texts.items():
+            self.columns.setdefault(name, []).append(_bytes(values))
+        for name, numbers in (("ra", block.ra), ("dec", block.dec), ("start", start), ("end", end)):
+            self.columns.setdefault(name, []).append(np.array(numbers, dtype=np.float64))
+            self.layer_units[name] = ("d" if name in ("start", "end") else "deg", "")
+        for column, values in block.columns.items():
+            stored = _bytes(values) if column.dtype == "text" else np.asarray(values, column.dtype)
+            self.named.setdefault(column, []).append(stored)
+        self.rows += count
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the file's description says of the group."""
+        wave = self.block.wave.describe()
+        if self.grid is not None and self.block.wave.is_grid:
+            wave |= {"first": self.grid[0], "count": self.width}
+        return {
+            "rows": self.rows, "width": self.width, "unit": self.block.unit,
+            "parent": self.block.parent, "wave": wave,
+            "bits": {name: bits.planes for name, bits in self.block.bits.items()},
+            "layers": list(self.block.layers),
+            "columns": [vars(column) | {} for column in self.named],
+        }  # fmt: skip
+
+
+def _planes(block: Fibers) -> dict[str, tuple[str, ...]]:
+    return {name: bits.planes for name, bits in block.bits.items()}
+
+
+def _kind_of_wave(block: Fibers) -> tuple[Any, ...]:
+    wave = block.wave
+    rank = None if wave.values is None else wave.values.ndim
+    return wave.step, wave.unit, wave.medium, wave.specsys, rank
+
+
+def _bytes(texts: Sequence[str]) -> npt.NDArray[np.bytes_]:
+    encoded = [str(text).encode() for text in texts]
+    return np.array(encoded, dtype=f"S{max(1, *map(len, encoded))}" if encoded else "S1")
+
+
+def _small_chunks(values: npt.NDArray[Any]) -> tuple[int, ...]:
+    """One chunk up to 1 MB, else pieces along the first axis."""
+    row = max(1, values.itemsize * int(np.prod(values.shape[1:], dtype=np.int64)))
+    return (max(1, min(values.shape[0], 2**20 // row)), *values.shape[1:])
+
+
+def _prove_array(
+    file: Any, raw: int, path: str, expected: Sequence[int], listed: Mapping[str, Any]
+) -> None:
+    """Compare the chunks of an array on the disk with what was handed over."""
+    if not expected:
+        return
+    array = hdf5.node(file, path)
+    if list(array.shape) != list(listed["shape"]):
+        raise ValueError(path)
+    starts = np.ndindex(*(-(-n // c) for n, c in zip(array.shape, array.chunkshape, strict=True)))
+    for index, crc in zip(starts, expected, strict=True):
+        place = array.chunk_info(tuple(i * c for i, c in zip(index, array.chunkshape, strict=True)))
+        found = 0 if place.offset is None else chunks.crc(os.pread(raw, place.size, place.offset))
+        if found != crc:
+            raise ValueError(path)
+
+
+def _full(path: Path) -> NoSpace:
+    return NoSpace(
+        f"{path.parent}: what was written is not what stands on the disk; the disk is full or "
+        "failing; free some space and run the same command again"
+    )

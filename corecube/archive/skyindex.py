@@ -1,0 +1,334 @@
+"""The sky index: all positions of an archive, in a few immutable sorted runs.
+
+A new shot is a run of its own. `merge_policy` says which runs to join so that they stay few;
+`merge` joins them into a new file. Nothing is ever changed in place: a reader keeps the runs that
+its manifest names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from corecube.archive.regions import Region
+from corecube.archive.ringgrid import ring_grid
+from corecube.archive.skyreader import SLICE, IntArray, Run
+from corecube.archive.skyrun import (
+    RECORD,
+    Records,
+    RunInfo,
+    read_info,
+    record_keys,
+    sort_records,
+    store,
+    verify,
+    write_run,
+)
+from corecube.archive.sphere import PAD, BoolArray, FloatArray, normalize_ra, unit_vectors
+from corecube.errors import QueryError
+
+__all__ = [
+    "RECORD",
+    "Records",
+    "Run",
+    "RunInfo",
+    "SkyIndex",
+    "merge",
+    "merge_policy",
+    "read_info",
+    "verify",
+    "write_run",
+]
+
+SMALL: Final = 1 << 15
+"""Rows (0.8 MB) up to which runs count as equally small: joining them costs some ms."""
+
+SEALED: Final = 1 << 24
+"""Rows (0.4 GB) from which a run is not joined with others any more; bounds memory and time."""
+
+
+class SkyIndex:
+    """The runs of an archive, asked as one.
+
+    Answers are sorted by (shot, row), so that joining runs changes no answer. It may be used by
+    several threads.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the runs are.
+    runs : sequence of RunInfo
+        From the manifest.
+    dropped : collection of int
+        Numbers of shots whose records do not count any more.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        runs: Sequence[RunInfo],
+        dropped: Collection[int] | npt.NDArray[np.integer] = (),
+    ) -> None:
+        infos = [info for info in runs if info.rows]
+        self._runs = [Run(directory, info) for info in infos]
+        self._dropped = _numbers(dropped)
+        self._centers = np.array([info.center for info in infos]).reshape(-1, 3)
+        cosines = np.array([info.cos_radius for info in infos], dtype=np.float64)
+        self._reach: FloatArray = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Open all runs now, so that a writer cannot remove one before it is used.
+
+        Raises
+        ------
+        ArchiveDamaged
+            A run is missing. If its cause is a FileNotFoundError, the manifest may have been
+            replaced meanwhile: read it again.
+        """
+        for run in self._runs:
+            run.open()
+
+    def close(self) -> None:
+        """Close all runs; the next question opens what it needs again."""
+        for run in self._runs:
+            run.close()
+
+    def search(self, region: Region) -> Records:
+        """Return the records in a region, exactly those that `region.contains` accepts.
+
+        Parameters
+        ----------
+        region : Region
+            A `Cone`, `Box` or `Polygon`.
+
+        Returns
+        -------
+        ndarray of RECORD, shape (n,)
+            ra, dec (degrees), shot, row; sorted by (shot, row).
+
+        Raises
+        ------
+        ArchiveDamaged
+            A run is missing or damaged.
+        """
+        center, radius = region.circle()
+        found = [
+            self._runs[number].search(region)
+            for number in _near(self._centers @ center, self._reach + radius).nonzero()[0].tolist()
+        ]
+        records = found[0] if len(found) == 1 else np.concatenate([np.empty(0, RECORD), *found])
+        if len(self._dropped):
+            records = records[self._counts(records)]
+        if len(records) < 2:
+            return records
+        return records[np.argsort(record_keys(records), kind="stable")]
+
+    def search_many(
+        self, ra: npt.ArrayLike, dec: npt.ArrayLike, radius: npt.ArrayLike
+    ) -> tuple[IntArray, Records]:
+        """Return the records in each of many circles.
+
+        The same rows as a `Cone` for each of them, much faster.
+
+        Parameters
+        ----------
+        ra, dec : array_like of float, shape (m,)
+            Centres, ICRS degrees, finite.
+        radius : array_like of float, shape (m,) or scalar
+            Degrees, 0 to 180.
+
+        Returns
+        -------
+        query : ndarray of int64, shape (n,)
+            Number of the circle of each record, rising.
+        records : ndarray of RECORD, shape (n,)
+            For each circle sorted by (shot, row).
+
+        Raises
+        ------
+        QueryError
+            A centre or radius is not a number in its range.
+        ArchiveDamaged
+            A run is missing or damaged.
+        """
+        a, d, r = _circles(ra, dec, radius)
+        vectors = unit_vectors(a, d)
+        queries: list[IntArray] = [np.empty(0, np.int64)]
+        found = [np.empty(0, RECORD)]
+        for run, center, reach in zip(self._runs, self._centers, self._reach, strict=True):
+            near = np.flatnonzero(_near(vectors @ center, reach + r))
+            if len(near) == 0:
+                continue
+            query, records = run.search_many(a[near], d[near], r[near])
+            if len(self._dropped):
+                counts = self._counts(records)
+                query, records = query[counts], records[counts]
+            queries.append(near[query])
+            found.append(records)
+        query, records = np.concatenate(queries), np.concatenate(found)
+        order = np.lexsort((record_keys(records), query))
+        return query[order], records[order]
+
+    def count(self) -> int:
+        """Return the number of records that are not dropped."""
+        total = sum(run.info.rows for run in self._runs)
+        for run in self._runs:
+            if self._may_drop(run.info):
+                for start in range(0, run.info.rows, SLICE):
+                    part = run.read_rows(start, min(start + SLICE, run.info.rows))
+                    total -= int(np.count_nonzero(~self._counts(part)))
+        return total
+
+    def _counts(self, records: Records) -> BoolArray:
+        return ~_is_in(records["shot"], self._dropped)
+
+    def _may_drop(self, info: RunInfo) -> bool:
+        first, last = np.searchsorted(self._dropped, [info.first_shot, info.last_shot + 1])
+        return bool(last > first)
+
+
+def merge_policy(runs: Sequence[RunInfo]) -> tuple[RunInfo, ...]:
+    """Say which runs to join now.
+
+    A run is joined with the smaller ones when these have together at least as many rows as it
+    has. So each of the runs that stay is larger than all smaller ones together: a record is
+    written again at most about log2(rows / SMALL) times in its life, 5e7 rows make about a dozen
+    runs, and a large run is not touched because a small one comes. Runs of less than `SMALL` rows
+    count as equal, those of `SEALED` and more stay as they are.
+
+    Parameters
+    ----------
+    runs : sequence of RunInfo
+        All runs of the archive, the new one included.
+
+    Returns
+    -------
+    tuple of RunInfo
+        Empty when nothing is to be done; else two or more, in the order given, whose result of
+        `merge` takes their place.
+    """
+    sizes = sorted((max(run.rows, SMALL), place) for place, run in enumerate(runs))
+    total, wanted = 0, 0
+    for number, (size, _) in enumerate(sizes):
+        if size >= SEALED:
+            break
+        if size <= total:
+            wanted = number + 1
+        total += size
+    return tuple(runs[place] for place in sorted(place for _, place in sizes[:wanted]))
+
+
+def merge(
+    directory: Path,
+    runs: Sequence[RunInfo],
+    dropped: Collection[int] | npt.NDArray[np.integer],
+    new_path: Path,
+) -> RunInfo:
+    """Join runs into a new file; the old ones stay until the caller removes them.
+
+    Works through the sky in stripes, so that memory is needed for the records once, 24 bytes a
+    row. About 1e7 rows in a second or two.
+
+    Parameters
+    ----------
+    directory : Path
+        Where the runs are.
+    runs : sequence of RunInfo
+        At least one. If their cells differ in size, the new run has those of the largest.
+    dropped : collection of int
+        Shots to leave out.
+    new_path : Path
+        The new file.
+
+    Returns
+    -------
+    RunInfo
+        Of the new file; it may have no rows.
+
+    Raises
+    ------
+    ArchiveDamaged
+        A run is missing or damaged.
+    NoSpace
+        The disk is full.
+    """
+    gone = _numbers(dropped)
+    largest = max(runs, key=lambda run: run.rows)
+    grid = ring_grid(largest.cell_arcmin)
+    # In the order of shots the records of a cell are sorted already, and sorting is quicker.
+    opened = [Run(directory, run) for run in sorted(runs, key=lambda run: run.first_shot)]
+    try:
+        if any(run.info.cell_arcmin != largest.cell_arcmin for run in opened):
+            everything = np.concatenate([run.read_all() for run in opened])
+            parts = [sort_records(everything[~_is_in(everything["shot"], gone)], grid)]
+        else:
+            parts = []
+            rows = [run.zone_rows() for run in opened]
+            stripe = np.sum(rows, axis=0) // SLICE
+            edges = np.append(np.flatnonzero(np.diff(stripe, prepend=-1)), grid.zones)
+            for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+                records = np.concatenate(
+                    [
+                        run.read_rows(int(start[first]), int(start[last]))
+                        for run, start in zip(opened, rows, strict=True)
+                    ]
+                )
+                parts.append(sort_records(records[~_is_in(records["shot"], gone)], grid))
+    finally:
+        for run in opened:
+            run.close()
+    return store(new_path, grid, parts)
+
+
+def _near(cosine: FloatArray, reach: FloatArray) -> BoolArray:
+    # 1e-14 is 30 times the rounding of a scalar product of unit vectors.
+    limit = np.cos(np.radians(np.minimum(reach + PAD, 180.0))) - 1e-14
+    return np.asarray(cosine >= limit)
+
+
+def _numbers(numbers: Collection[int] | npt.NDArray[np.integer]) -> npt.NDArray[np.uint32]:
+    return np.unique(np.array(sorted(numbers), dtype=np.uint32))
+
+
+def _is_in(shot: npt.NDArray[np.uint32], numbers: npt.NDArray[np.uint32]) -> BoolArray:
+    if len(numbers) == 0:
+        return np.zeros(shot.shape, dtype=np.bool_)
+    place = np.minimum(np.searchsorted(numbers, shot), len(numbers) - 1)
+    return np.asarray(numbers[place] == shot)
+
+
+def _circles(
+    ra: npt.ArrayLike, dec: npt.ArrayLike, radius: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    a, d, r = np.broadcast_arrays(
+        np.asarray(ra, np.float64), np.asarray(dec, np.float64), np.asarray(radius, np.float64)
+    )
+    if a.ndim != 1:
+        raise QueryError(f"positions to search must be one column, not of shape {a.shape}")
+    for what, bad in (
+        ("RA is not finite", ~np.isfinite(a)),
+        ("declination is not between -90 and 90 degrees", ~(np.abs(d) <= 90.0)),
+        ("radius is not between 0 and 180 degrees", ~((r >= 0.0) & (r <= 180.0))),
+    ):
+        if bad.any():
+            raise QueryError(
+                f"the {what} in {np.count_nonzero(bad)} of {len(bad)} positions, first in row "
+                f"{int(np.argmax(bad))} (from 0)"
+            )
+    return normalize_ra(a), d, r

@@ -1,0 +1,167 @@
+"""Checking an archive: every byte is as it was written, or it is said which is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corecube import hdf5
+from corecube.archive import chunks, recordlog, skyrun
+from corecube.archive.catalogue import ShotRecord, positions_of, record_of
+from corecube.archive.durable import FileStamp, sha256_file
+from corecube.archive.layout import INDEX
+from corecube.archive.reader import Archive
+from corecube.archive.shotfile import StoredShot
+from corecube.archive.writer import load_state
+from corecube.errors import CorecubeError
+
+
+@dataclass(frozen=True)
+class Damage:
+    """Something that is not as it was written.
+
+    Attributes
+    ----------
+    where : str
+        Shot or file below the archive.
+    what : str
+        What is wrong, and what to do.
+    """
+
+    where: str
+    what: str
+
+
+_AGAIN = "ingest its files again with --force"
+
+
+def verify(archive: Archive, *, quick: bool = False) -> Iterator[tuple[str, list[Damage]]]:
+    """Check an archive, part by part.
+
+    Parameters
+    ----------
+    archive : Archive
+    quick : bool
+        Only existence, sizes and structure; it does not see changed bytes in arrays.
+
+    Yields
+    ------
+    (name, damages) : str, list of Damage
+        A shot's identity or "index"; an empty list if it is good.
+    """
+    state = archive.state
+    yield "index", list(_check_index(archive, quick))
+    for record in state.catalogue.by_identity.values():
+        yield record.identity, list(_check_shot(archive.path, record, quick))
+
+
+def _check_index(archive: Archive, quick: bool) -> Iterator[Damage]:
+    state = archive.state
+    found: dict[int, int] = {}
+    for run in state.manifest.runs:
+        path = archive.path / INDEX / run.file
+        try:
+            if quick:
+                path.stat()
+            else:
+                skyrun.verify(path, run)
+        except (CorecubeError, OSError) as error:
+            yield Damage(f"{INDEX}/{run.file}", f"{error}; {_AGAIN}")
+            return
+    try:
+        recordlog.read(archive.path, state.manifest.sources)
+        load_state(archive.path, state.manifest)
+    except CorecubeError as error:
+        yield Damage("catalogue", str(error))
+    if quick or not state.manifest.runs:
+        return
+    from corecube.archive.regions import Cone
+
+    numbers, counts = np.unique(state.sky.search(Cone(0, 0, 180))["shot"], return_counts=True)
+    found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+    for number, record in state.catalogue.by_number.items():
+        try:
+            with StoredShot(archive.path / record.file) as shot:
+                ra, dec = positions_of(shot)
+        except (CorecubeError, OSError):
+            continue  # said with the shot
+        expected = int(np.count_nonzero(np.isfinite(ra) & np.isfinite(dec)))
+        if found.get(number, 0) != expected:
+            yield Damage(
+                record.identity,
+                f"the sky index has {found.get(number, 0)} of its {expected} fibres; {_AGAIN}",
+            )
+
+
+def _check_shot(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    path = archive / record.file
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        yield Damage(record.identity, f"its file {record.file} is missing; {_AGAIN}")
+        return
+    if size != record.size:
+        yield Damage(
+            record.identity, f"its file has {size} bytes instead of {record.size}; {_AGAIN}"
+        )
+        return
+    if not quick and sha256_file(path) == record.sha256:
+        return  # every byte is as it was when the shot was proved
+    damages = list(_check_inside(path, record, quick))
+    if not quick and not damages:
+        damages = [
+            Damage(record.identity, f"bytes outside of its arrays have changed; {_AGAIN}")
+        ]  # fmt: skip
+    yield from damages
+
+
+def _check_inside(path: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    """Say which array and which chunk is damaged; bytes are compared, never decoded."""
+    try:
+        shot = StoredShot(path)
+    except CorecubeError as error:
+        yield Damage(record.identity, f"{error}; {_AGAIN}")
+        return
+    with shot:
+        stamp = FileStamp(record.size, record.sha256)
+        same = record_of(shot, record.number, record.file, stamp)
+        if (same.identity, same.fingerprint) != (record.identity, record.fingerprint):
+            yield Damage(record.identity, f"its file is that of {same.identity}; {_AGAIN}")
+            return
+        sums = shot.read("/checksums")
+        with path.open("rb") as raw:
+            for name, listed in shot.description["arrays"].items():
+                first, count = listed["checksums"]
+                yield from _check_array(
+                    record, shot, raw.fileno(), name, sums[first : first + count], quick
+                )
+
+
+def _check_array(
+    record: ShotRecord, shot: StoredShot, raw: int, name: str, sums: Any, quick: bool
+) -> Iterator[Damage]:
+    if not len(sums):
+        return
+    try:
+        array = hdf5.node(shot._file, name)
+        counts = [-(-n // c) for n, c in zip(array.shape, array.chunkshape, strict=True)]
+        if list(array.shape) != shot.description["arrays"][name]["shape"]:
+            yield Damage(record.identity, f"{name} has another shape than described; {_AGAIN}")
+            return
+        if quick:
+            return
+        for index, crc in zip(np.ndindex(*counts), sums.tolist(), strict=True):
+            start = tuple(i * c for i, c in zip(index, array.chunkshape, strict=True))
+            place = array.chunk_info(start)
+            data = b"" if place.offset is None else os.pread(raw, place.size, place.offset)
+            if (chunks.crc(data) if data else 0) != crc:
+                yield Damage(
+                    record.identity, f"{name} is damaged in the chunk at {list(start)}; {_AGAIN}"
+                )
+    except (CorecubeError, ValueError, OSError, hdf5.library().HDF5ExtError) as error:
+        yield Damage(record.identity, f"{name} cannot be read ({error}); {_AGAIN}")

@@ -1,0 +1,345 @@
+"""Changing an archive: registering shots, removing them, remembering what waits or failed."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from corecube.archive import manifest as manifests
+from corecube.archive import recordlog, skyindex, skyrun
+from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
+from corecube.archive.durable import FileStamp, sync_directory, write_file
+from corecube.archive.layout import (
+    CATALOGUE,
+    DESCRIPTION,
+    FORMAT,
+    INDEX,
+    MANIFEST,
+    SHOTS,
+    shot_path,
+    to_text,
+)
+from corecube.archive.lock import WriterLock
+from corecube.archive.manifest import LogEnd, Manifest
+from corecube.archive.shotfile import StoredShot
+from corecube.errors import ArchiveDamaged, ArchiveError, ArchiveMissing
+from corecube.shots import FileInfo
+
+
+@dataclass(frozen=True)
+class NewShot:
+    """A shot file that a worker has written and proved.
+
+    Attributes
+    ----------
+    file : str
+        Path below the archive.
+    stamp : FileStamp
+    infos : tuple of FileInfo
+        The files it was planned from, with digests.
+    """
+
+    file: str
+    stamp: FileStamp
+    infos: tuple[FileInfo, ...]
+
+
+@dataclass(frozen=True)
+class InstrumentState:
+    """What an instrument's files wait for, and which could not be read.
+
+    Attributes
+    ----------
+    waiting : tuple of FileInfo
+        Files that belong to no stored shot yet.
+    failed : mapping of str to dict
+        By fingerprint of the entry: shot, entry, paths and reason.
+    """
+
+    waiting: tuple[FileInfo, ...] = ()
+    failed: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {
+            "waiting": [info.to_json() for info in self.waiting], "failed": dict(self.failed),
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> InstrumentState:
+        """Return what `to_json` was given."""
+        return cls(tuple(FileInfo.from_json(i) for i in data["waiting"]), data["failed"])
+
+
+def create(path: Path) -> None:
+    """Make an empty archive.
+
+    Raises
+    ------
+    ArchiveError
+        If something else stands there.
+    NoSpace
+        If the disk is full.
+    """
+    if (path / MANIFEST).exists():
+        return
+    if path.exists() and (not path.is_dir() or any(_not_ours(path))):
+        raise ArchiveError(f"{path}: is there and is no archive; choose another name")
+    for folder in (path, path / SHOTS, path / INDEX, path / CATALOGUE):
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_directory(folder.parent)
+    about = {
+        "format": FORMAT, "profile": "plain", "uuid": str(uuid.uuid4()),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    write_file(path / DESCRIPTION, [to_text(about).encode()])
+    manifests.commit(path, Manifest())
+
+
+def _not_ours(path: Path) -> Iterable[Path]:
+    """Yield what a writer that died while making an archive does not leave behind."""
+    ours = {DESCRIPTION, SHOTS, INDEX, CATALOGUE, "lock"}
+    return (
+        item for item in path.iterdir() if item.name not in ours and item.name[:5] != ".tmp-"
+    )  # fmt: skip
+
+
+def load_state(archive: Path, manifest: Manifest) -> dict[str, InstrumentState]:
+    """Return what waits and what failed, by instrument.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If the file is missing or damaged.
+    """
+    if not manifest.state:
+        return {}
+    path = archive / manifest.state
+    try:
+        data = json.loads(path.read_bytes())
+        return {name: InstrumentState.from_json(part) for name, part in data.items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArchiveDamaged(f"{path}: is missing or damaged") from error
+
+
+def load_sources(archive: Path, manifest: Manifest) -> dict[str, list[FileInfo]]:
+    """Return the files that each stored shot was planned from, by identity."""
+    found: dict[str, list[FileInfo]] = {}
+    for record in recordlog.read(archive, manifest.sources):
+        if "removed" in record:
+            found.pop(record["removed"], None)
+        else:
+            found[record["shot"]] = [FileInfo.from_json(info) for info in record["infos"]]
+    return found
+
+
+class ArchiveWriter:
+    """The one process that changes an archive; use it in a ``with`` block.
+
+    Parameters
+    ----------
+    path : Path
+        An existing archive.
+
+    Raises
+    ------
+    ArchiveBusy
+        If another process is writing.
+    ArchiveMissing, ArchiveDamaged, ArchiveTooNew
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = WriterLock(path)
+
+    def __enter__(self) -> ArchiveWriter:
+        """Take the lock and read the present state."""
+        if not (self.path / MANIFEST).exists():
+            manifests.load(self.path)
+            raise ArchiveMissing(f"{self.path}: there is no archive")
+        self._lock.__enter__()
+        try:
+            self.manifest, _ = manifests.load(self.path)
+            self.catalogue = Catalogue.load(self.path, self.manifest)
+            self.state = load_state(self.path, self.manifest)
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Free the lock."""
+        self._lock.__exit__(kind, error, trace)
+
+    def next_generation(self, identity: str) -> int:
+        """Return the generation for a new file of a shot; a name is never used twice."""
+        old = self.catalogue.by_identity.get(identity)
+        return max(old.generation if old else 0, self.manifest.generation) + 1
+
+    def new_path(self, instrument: str, key: str) -> str:
+        """Return the path below the archive for a new file of a shot; its folder is made."""
+        path = shot_path(instrument, key, self.next_generation(f"{instrument}/{key}"))
+        (self.path / path).parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def clean(self) -> list[str]:
+        """Delete what dead writers and earlier states have left behind; return the names.
+
+        To be called before the first new file is written.
+
+        Readers keep the files that they have open; one that opens a file too late reads the
+        manifest again.
+        """
+        needed = self.manifest.files() | {s.file for s in self.catalogue.by_number.values()}
+        removed = []
+        for folder in (SHOTS, INDEX, CATALOGUE):
+            for item in sorted((self.path / folder).rglob("*")):
+                name = str(item.relative_to(self.path))
+                if item.is_file() and name not in needed and _OURS.search(item.name):
+                    item.unlink()
+                    removed.append(name)
+        for item in self.path.glob(".tmp-*"):
+            item.unlink()
+            removed.append(item.name)
+        return removed
+
+    def commit(
+        self,
+        new: Sequence[NewShot] = (),
+        removed: Sequence[str] = (),
+        state: Mapping[str, InstrumentState] | None = None,
+    ) -> list[ShotRecord]:
+        """Register new shots, forget removed ones, and replace what waits: all or nothing.
+
+        Parameters
+        ----------
+        new : sequence of NewShot
+            A shot of an identity that is stored already replaces it.
+        removed : sequence of str
+            Identities.
+        state : mapping of instrument to InstrumentState, optional
+
+        Returns
+        -------
+        list of ShotRecord
+            Of the new shots; they survive a power failure from now on.
+
+        Raises
+        ------
+        NoSpace
+            If the disk is full; the old state stays.
+        """
+        old = self.manifest
+        generation = old.generation + 1
+        records, positions = self._read_new(new, old.next_number)
+        gone = [*removed, *(r.identity for r in records)]
+        dropped = set(old.dropped) | {
+            self.catalogue.by_identity[identity].number
+            for identity in gone
+            if identity in self.catalogue.by_identity
+        }
+        runs, dropped = self._index(positions, dropped, generation)
+        forgotten = [{"removed": identity} for identity in removed]
+        shots_end = self._log(old.catalogue, "shots", generation)
+        sources_end = self._log(old.sources, "sources", generation)
+        manifest = replace(
+            old,
+            generation=generation,
+            next_number=old.next_number + len(records),
+            catalogue=recordlog.append(
+                self.path, shots_end, [*forgotten, *(vars(r) | {} for r in records)]
+            ),
+            sources=recordlog.append(
+                self.path,
+                sources_end,
+                [
+                    *forgotten,
+                    *(
+                        {"shot": r.identity, "infos": [i.to_json() for i in shot.infos]}
+                        for r, shot in zip(records, new, strict=True)
+                    ),
+                ],
+            ),
+            state=self._write_state(state, generation),
+            runs=tuple(runs),
+            dropped=tuple(sorted(dropped)),
+        )
+        manifests.commit(self.path, manifest)
+        self.manifest = manifest
+        living = {**self.catalogue.by_identity, **{r.identity: r for r in records}}
+        for identity in removed:
+            living.pop(identity, None)
+        self.catalogue.by_identity = dict(sorted(living.items()))
+        self.catalogue.by_number = {shot.number: shot for shot in living.values()}
+        if state is not None:
+            self.state = dict(state)
+        return records
+
+    def _read_new(
+        self, new: Sequence[NewShot], number: int
+    ) -> tuple[list[ShotRecord], list[tuple[Any, Any, int]]]:
+        records, positions = [], []
+        for offset, shot in enumerate(new):
+            with StoredShot(self.path / shot.file) as stored:
+                records.append(record_of(stored, number + offset, shot.file, shot.stamp))
+                positions.append((*positions_of(stored), number + offset))
+        return records, positions
+
+    def _index(
+        self, positions: list[tuple[Any, Any, int]], dropped: set[int], generation: int
+    ) -> tuple[list[skyrun.RunInfo], set[int]]:
+        """Add a run for the new positions and merge runs of like size."""
+        parts = []
+        for ra, dec, number in positions:
+            known = np.isfinite(ra) & np.isfinite(dec)
+            rows = np.flatnonzero(known).astype(np.uint32)
+            parts.append((ra[known], dec[known], np.full(len(rows), number, np.uint32), rows))
+        runs = list(self.manifest.runs)
+        folder = self.path / INDEX
+        if any(len(part[0]) for part in parts):
+            name = f"{generation}-{secrets.token_hex(4)}.run"
+            ra, dec, shots, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+            runs.append(skyrun.write_run(folder / name, ra, dec, shots, rows))
+        old = skyindex.merge_policy(runs)
+        if old:
+            new = folder / f"{generation}-{secrets.token_hex(4)}.run"
+            merged = skyindex.merge(folder, old, dropped, new)
+            runs = [run for run in runs if run not in old]
+            # a dropped shot can be forgotten when no run that is left may have records of it
+            dropped = {
+                number for number in dropped
+                if any(run.first_shot <= number <= run.last_shot for run in runs)
+            }  # fmt: skip
+            runs += [merged] if merged.rows else []
+        return runs, dropped
+
+    def _log(self, end: LogEnd, name: str, generation: int) -> LogEnd:
+        return end if end.file else LogEnd(f"{CATALOGUE}/{name}.{generation}.log", 0)
+
+    def _write_state(self, state: Mapping[str, InstrumentState] | None, generation: int) -> str:
+        if state is None:
+            return self.manifest.state
+        data = {n: part.to_json() for n, part in state.items() if part.waiting or part.failed}
+        if not data:
+            return ""
+        name = f"{CATALOGUE}/state.{generation}.json"
+        write_file(self.path / name, [to_text(data).encode()])
+        return name
+
+
+_OURS = re.compile(r"^\.tmp-|\.\d+\.(h5|log|json)$|\.run$")

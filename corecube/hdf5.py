@@ -1,0 +1,173 @@
+"""The one place that opens HDF5 files, and never runs anything that stands in them.
+
+PyTables unpickles attributes already while a file is opened (PyTables issues 47 and 813). Here the
+name ``pickle`` in its modules is replaced by an object that refuses, HDF5's plugin search is
+switched off before the library starts, links are never followed, and only arrays whose layout,
+size and chunks are within limits are read.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from corecube.errors import ArchiveDamaged, ArchiveError
+
+CHUNK_LIMIT: Final = 64 * 2**20
+"""Decoded bytes of one chunk that are accepted; a small file can claim any size."""
+
+FILTERS: Final = frozenset({"blosc:lz4", "blosc:zstd", "blosc", "zlib", "blosc2:lz4", "blosc2"})
+
+
+class _RefusingPickle:
+    """Stands where PyTables expects the module ``pickle``."""
+
+    class UnpicklingError(Exception):
+        """What PyTables expects to catch."""
+
+    PicklingError = UnpicklingError
+
+    @staticmethod
+    def loads(*_: object, **__: object) -> Any:
+        raise _RefusingPickle.UnpicklingError("corecube does not unpickle")
+
+    load = dumps = dump = loads
+
+
+_tables: ModuleType | None = None
+
+
+def library() -> Any:
+    """Return PyTables, imported once and guarded.
+
+    Raises
+    ------
+    ArchiveError
+        If this version of PyTables has no place for the guard.
+    """
+    global _tables
+    if _tables is None:
+        if "tables" not in sys.modules:
+            # "::" is no folder: HDF5 loads no shared library as a filter (checked with strace)
+            os.environ["HDF5_PLUGIN_PRELOAD"] = "::"
+        import tables
+        import tables.atom
+        import tables.attributeset
+
+        for module in (tables.attributeset, tables.atom):
+            if not hasattr(module, "pickle"):
+                raise ArchiveError(
+                    f"PyTables {tables.__version__} is not supported: its unpickling cannot be "
+                    "switched off; install the version that corecube was tested with"
+                )
+            module.pickle = _RefusingPickle
+        # runs before PyTables' own handler, which warns of each file that is still open
+        atexit.register(_close_all, tables)
+        _tables = tables
+    return _tables
+
+
+def _close_all(tables: Any) -> None:
+    for file in list(tables.file._open_files.handlers):
+        file.close()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence PyTables' remark on names that are no Python identifiers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", library().NaturalNameWarning)
+        yield
+
+
+def open_file(path: Path | str, mode: Literal["r", "w"] = "r") -> Any:
+    """Open an HDF5 file with PyTables.
+
+    Parameters
+    ----------
+    path : path
+    mode : {"r", "w"}
+        Read an existing file, or make a new one. No file is ever changed.
+
+    Returns
+    -------
+    tables.File
+
+    Raises
+    ------
+    ArchiveDamaged
+        If it is no HDF5 file, or a damaged one.
+    FileNotFoundError
+        If there is none.
+    """
+    tables = library()
+    try:
+        return tables.open_file(str(path), mode)
+    except (tables.HDF5ExtError, ValueError, _RefusingPickle.UnpicklingError) as error:
+        raise ArchiveDamaged(f"{path}: cannot be opened as HDF5; it is truncated or damaged") from (
+            error
+        )
+
+
+def node(file: Any, path: str) -> Any:
+    """Return an array of an open file if it is safe to read.
+
+    Parameters
+    ----------
+    file : tables.File
+    path : str
+        From the root, as in ``/images/r/flux``.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If there is no such array, it is a link, is not stored in chunks (external and virtual
+        data sets are not), or its chunks are larger than 64 MB when decoded.
+    """
+    tables = library()
+    where = f"{file.filename}: {path}"
+    try:
+        found = file.get_node(path)
+    except tables.NoSuchNodeError as error:
+        raise ArchiveDamaged(f"{where} is missing; the file is damaged or not ours") from error
+    except (tables.HDF5ExtError, _RefusingPickle.UnpicklingError, ValueError, TypeError) as error:
+        raise ArchiveDamaged(f"{where} cannot be opened; the file is damaged") from error
+    if not isinstance(found, tables.CArray):  # an EArray is one; links and plain arrays are not
+        raise ArchiveDamaged(f"{where} is no chunked array; it is not read")
+    chunk = int(np.prod(found.chunkshape, dtype=object)) * found.dtype.itemsize
+    if chunk > CHUNK_LIMIT:
+        raise ArchiveDamaged(f"{where} has chunks of {chunk} bytes, more than corecube reads")
+    return found
+
+
+def read(file: Any, path: str, key: Any = Ellipsis) -> npt.NDArray[Any]:
+    """Return a part of an array.
+
+    Parameters
+    ----------
+    file : tables.File
+    path : str
+    key : slice, tuple of slices or Ellipsis
+
+    Raises
+    ------
+    ArchiveDamaged
+        As `node`, and if a chunk does not pass its checksum.
+    """
+    array = node(file, path)
+    try:
+        return np.asarray(array[key])
+    except (library().HDF5ExtError, MemoryError) as error:
+        raise ArchiveDamaged(
+            f"{file.filename}: {path} is damaged; find out more with 'corecube verify'"
+        ) from error

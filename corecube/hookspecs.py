@@ -1,0 +1,254 @@
+"""The contract: the hooks that an instrument plugin implements.
+
+A plugin is a module or an instance with functions of these names, decorated with
+``corecube.hookspecs.hookimpl`` and registered as an entry point of the group
+``corecube.instruments`` under the instrument's name. `corecube_instrument`, `corecube_identify`,
+`corecube_read_frames` and `corecube_archive_columns` are needed; the others have defaults. The
+core calls each hook for one instrument at a time.
+
+The way of the data: identify (per file) -> plan_shots (once) -> per shot and entry: read_frames ->
+calibrate -> estimate_noise -> shot file. `calibration_factors` and `check_noise` work on frames
+from the archive too, when the raw files are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from corecube.frames import Column, Factor, Frame, NoiseCheck
+from corecube.shots import Context, FileHead, FileInfo, NotMine, ShotPlan
+
+PROJECT = "corecube"
+ENTRY_POINT_GROUP = "corecube.instruments"
+API = 1
+"""Number of this contract. Within a number hooks, arguments and fields are only added."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What a plugin says of itself.
+
+    Attributes
+    ----------
+    title : str
+        One line for people.
+    api : tuple of int
+        First and last number of the contract that it was made for.
+    data_version : int
+        Steps when numbers change: stored shots are then made anew.
+    config : type
+        A dataclass with the instrument's settings, all with defaults.
+    """
+
+    title: str
+    api: tuple[int, int]
+    data_version: int
+    config: type
+
+
+@hookspec(firstresult=True)
+def corecube_instrument() -> Instrument:
+    """Say what the instrument is.
+
+    Returns
+    -------
+    Instrument
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_identify(file: FileHead, config: Any) -> FileInfo | NotMine | None:
+    """Say whether a file belongs to this instrument, by its content.
+
+    Called once for each file given, in the ingesting process. It must not raise on files of others.
+
+    Parameters
+    ----------
+    file : FileHead
+        The first 64 kB; `file.open()` and `file.read()` if they do not decide.
+    config : dataclass
+        The instrument's settings.
+
+    Returns
+    -------
+    FileInfo, NotMine or None
+        None is a `NotMine` without a better reason than "not recognised".
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_plan_shots(
+    infos: Sequence[FileInfo], known: Mapping[str, str], config: Any
+) -> Iterable[ShotPlan]:
+    """Join files to shots. Reads nothing.
+
+    Default: a shot per key, an entry per main file, files without entry as companions.
+
+    Parameters
+    ----------
+    infos : sequence of FileInfo
+        The files given, those that wait, and those that stored shots with the same keys were made
+        of (also where the files are gone). One main file per key, entry and kind: the core has
+        taken the one of the highest rank.
+    known : mapping of str to str
+        Keys of all stored shots of the instrument, and their kinds.
+    config : dataclass
+
+    Returns
+    -------
+    iterable of ShotPlan
+        Infos that are in no plan wait for later ones.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_read_frames(
+    plan: ShotPlan, entry: str, config: Any, context: Context
+) -> Iterator[Frame]:
+    """Read the frames of one entry.
+
+    Parameters
+    ----------
+    plan : ShotPlan
+    entry : str
+        One of ``plan.entries``; the core calls entry by entry in the plan's order.
+    config : dataclass
+    context : Context
+        Unpacks and caches files.
+
+    Yields
+    ------
+    Image or Fibers
+        Flux as the file has it; `error` and `mask` may be None. The parent's block comes before
+        those of its children.
+
+    Raises
+    ------
+    Exception
+        Whatever is raised costs this entry, not the shot; OSError and MemoryError cost the shot.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_calibrate(frame: Frame, config: Any) -> Frame | None:
+    """Turn a frame into physical units.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+        As read; its arrays may be used again.
+    config : dataclass
+
+    Returns
+    -------
+    Frame or None
+        None: the frame is calibrated already. Not implemented means the same.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_calibration_factors(frame: Frame, config: Any) -> Sequence[Factor]:
+    """Give the factors from counts to flux, in order.
+
+    Works on a frame from the archive alone.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+        Calibrated, with its calibration arrays.
+    config : dataclass
+
+    Returns
+    -------
+    sequence of Factor
+        Replayed in order on the counts they give the flux.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_estimate_noise(frame: Frame, config: Any) -> Frame | None:
+    """Give a frame its 1-sigma errors and its mask.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+        Calibrated; its arrays may be used again.
+    config : dataclass
+
+    Returns
+    -------
+    Frame or None
+        With `error` and `mask`; what is not modelled stands in the provenance. None or not
+        implemented: the frame has its errors already; where `error` is None the core writes NaN
+        with the plane ``no_error``.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_check_noise(frame: Frame, config: Any) -> NoiseCheck | None:
+    """Compare the quoted errors of a frame with what its data say.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+        With errors, as ingested or from the archive.
+    config : dataclass
+
+    Returns
+    -------
+    NoiseCheck or None
+        None: nothing to check in this frame.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_archive_columns(config: Any) -> Mapping[str, Sequence[Column]]:
+    """Name the columns that every indexed group of a science shot has.
+
+    Parameters
+    ----------
+    config : dataclass
+
+    Returns
+    -------
+    mapping of str to sequence of Column
+        By group; other columns may ride along.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_simulate(directory: Path, options: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
+    """Write simulated files of the instrument's real formats.
+
+    Parameters
+    ----------
+    directory : Path
+        An existing folder.
+    options : mapping
+        The instrument's own, each with a default.
+    seed : int
+        Another seed changes all values.
+
+    Returns
+    -------
+    mapping
+        The truth, plain JSON: ``sources`` with name, ra, dec (degrees) and true values.
+    """
+    raise NotImplementedError

@@ -1,0 +1,41 @@
+"""Fingerprints: the same inputs give the same shot, so nothing needs to be done."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from corecube.archive.layout import to_text
+from corecube.shots import ShotPlan, Source
+
+
+def basis(data_version: int, config: Mapping[str, Any]) -> str:
+    """Return the digest of what all shots of an instrument depend on."""
+    return _digest([data_version, config])
+
+
+def of_entry(plan: ShotPlan, entry: str, based_on: str) -> str:
+    """Return the fingerprint of one entry: its files, the shot's companions and settings."""
+    return _digest(
+        [
+            based_on, dict(plan.settings), entry, _contents(plan.entries[entry]),
+            sorted(_contents(plan.companions)),
+        ]
+    )  # fmt: skip
+
+
+def of_shot(plan: ShotPlan, based_on: str) -> str:
+    """Return the fingerprint of a shot: all its entries, its grids, kind and title."""
+    entries = {entry: of_entry(plan, entry, based_on) for entry in plan.entries}
+    grids = {name: list(grid) for name, grid in plan.grids.items()}
+    return _digest([plan.key, plan.kind, plan.title, entries, grids])
+
+
+def _contents(sources: Sequence[Source]) -> list[list[str]]:
+    # neither path nor time of change: a file that was moved is the same file
+    return [[source.kind, source.digest] for source in sources]
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(to_text(data).encode()).hexdigest()[:32]

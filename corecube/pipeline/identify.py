@@ -1,0 +1,114 @@
+"""From paths to file infos: which files there are, and which of them are the instrument's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any, Final
+
+from corecube.archive.layout import SUFFIX
+from corecube.errors import CorecubeError
+from corecube.pipeline.report import FileReport
+from corecube.plugins import Caller
+from corecube.shots import FileHead, FileInfo, NotMine
+
+_FITS_NAMES: Final = (".fits", ".fit", ".fts")
+_PACKED_NAMES: Final = (".bz2", ".gz", ".xz")
+
+
+def find_files(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the absolute paths of all files in paths and folders, each once, sorted in folders.
+
+    Hidden files and folders and archives of ours are left out. A path that does not exist is
+    yielded too: its trouble is reported with it.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        for found in _below(Path(path)):
+            absolute = os.path.abspath(found)  # noqa: PTH100 - keeps symbolic links
+            if absolute not in seen:
+                seen.add(absolute)
+                yield absolute
+
+
+def _below(path: Path) -> Iterator[Path]:
+    if not path.is_dir():
+        yield path
+        return
+    for folder, names, files in os.walk(path):
+        names[:] = sorted(n for n in names if not n.startswith(".") and not n.endswith(SUFFIX))
+        yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+
+
+def identify(
+    path: str, caller: Caller, config: Any, known: Mapping[str, FileInfo]
+) -> FileInfo | FileReport:
+    """Say what a file is.
+
+    Parameters
+    ----------
+    path : str
+    caller : Caller
+    config : dataclass
+    known : mapping of path to FileInfo
+        What was said of files before; used where size and time of change are the same.
+
+    Returns
+    -------
+    FileInfo or FileReport
+        A report where it is passed over or cannot be read.
+    """
+    try:
+        status = os.stat(path)
+        if not S_ISREG(status.st_mode):
+            return FileReport(path, "passed over", reason="not a regular file")
+        before = known.get(path)
+        if before is not None and _same(before, status):
+            return before
+        file = FileHead.of(path)
+    except FileNotFoundError:
+        return FileReport(path, "failed", reason="there is no such file; check the path")
+    except OSError as error:
+        return FileReport(path, "failed", reason=f"cannot be read ({error.strerror or error})")
+    except CorecubeError as error:
+        return FileReport(path, "failed", reason=without_path(str(error), path))
+    broken = _broken_fits(file)
+    if broken:
+        return FileReport(path, "failed", reason=broken)
+    try:
+        said = caller.call("identify", file=file, config=config)
+    except CorecubeError as error:
+        return FileReport(path, "failed", reason=without_path(str(error), path))
+    except Exception as error:  # a plugin's fault must not end the run
+        reason = f"instrument '{caller.name}' failed to look at it: {type(error).__name__}: {error}"
+        return FileReport(path, "failed", reason=reason)
+    if isinstance(said, FileInfo):
+        return said
+    reason = said.reason if isinstance(said, NotMine) else "not recognised"
+    return FileReport(path, "passed over", reason=reason)
+
+
+def without_path(text: str, path: str) -> str:
+    """Return a message without the path that the report shows beside it."""
+    return text.removeprefix(f"{path}: ")
+
+
+def _same(info: FileInfo, status: os.stat_result) -> bool:
+    return (info.source.size, info.source.mtime_ns) == (status.st_size, status.st_mtime_ns)
+
+
+def _broken_fits(file: FileHead) -> str:
+    """Say what is wrong with a file that has a FITS name and is none, "" otherwise."""
+    name = file.name.lower()
+    for packed in _PACKED_NAMES:
+        name = name.removesuffix(packed)
+    if not name.endswith(_FITS_NAMES) or file.head.startswith(b"SIMPLE  ="):
+        return ""
+    if not file.head:
+        return "is empty; fetch the file again"
+    text = file.head[:200].lstrip().lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "is a web page under the name of a FITS file; fetch the file again"
+    return "has the name of a FITS file but does not begin like one; fetch the file again"

@@ -1,0 +1,287 @@
+"""Making one shot file; runs in a worker and touches nothing that is shared."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import tempfile
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corecube import config as configuration
+from corecube import hdf5
+from corecube.archive.durable import commit_file, temporary_path
+from corecube.archive.shotfile import StoredShot
+from corecube.archive.shotwriter import ShotWriter
+from corecube.errors import ArchiveDamaged, CorecubeError, FrameError, NoSpace
+from corecube.files import digest
+from corecube.frames import Column, Fibers, Frame, Image
+from corecube.masks import value
+from corecube.pipeline import fingerprint
+from corecube.plugins import Caller, load
+from corecube.shots import Context, FileInfo, ShotPlan, Source
+
+_NO_DATA = np.uint32(value("no_data"))
+_NO_ERROR = np.uint32(value("no_error"))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to make a shot; plain JSON.
+
+    Attributes
+    ----------
+    instrument : str
+    archive, file : str
+        Folder of the archive, and path of the new file below it.
+    generation : int
+    plan : dict
+        A `ShotPlan`.
+    infos : list of dict
+        The `FileInfo` of its files.
+    config : dict
+        The instrument's configuration.
+    carried : list of str
+        Entries to copy from `old`.
+    old : str
+        Path of the stored shot below the archive, or "".
+    """
+
+    instrument: str
+    archive: str
+    file: str
+    generation: int
+    plan: dict[str, Any]
+    infos: list[dict[str, Any]]
+    config: dict[str, Any]
+    carried: list[str]
+    old: str
+
+
+def make_shot(data: dict[str, Any]) -> dict[str, Any]:
+    """Make a shot file.
+
+    Parameters
+    ----------
+    data : dict
+        A `Task` as JSON.
+
+    Returns
+    -------
+    dict
+        ``file`` ("" if nothing could be read), ``size``, ``sha256``, ``failed`` (entry to
+        [fingerprint, reason]), ``notes`` (entry to lines), ``digests`` (path to sha256),
+        ``error`` (why the shot as a whole failed), ``fatal`` (the disk is full),
+        ``seconds``, ``peak_bytes``.
+    """
+    started = time.perf_counter()
+    task = Task(**data)
+    result: dict[str, Any] = {
+        "file": "", "failed": {}, "notes": {}, "digests": {}, "error": "", "fatal": False,
+    }  # fmt: skip
+    temporary = temporary_path(Path(task.archive) / task.file)
+    try:
+        _Maker(task, temporary, result).make()
+    except NoSpace as error:
+        result |= {"error": str(error), "fatal": True}
+    except (OSError, MemoryError, CorecubeError) as error:
+        result["error"] = _line(error)
+    finally:
+        temporary.unlink(missing_ok=True)
+    result["seconds"] = time.perf_counter() - started
+    result["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return result
+
+
+class _Maker:
+    """The way of one shot through the hooks into its file."""
+
+    def __init__(self, task: Task, temporary: Path, result: dict[str, Any]) -> None:
+        self.task = task
+        self.result = result
+        self.temporary = temporary
+        self.caller: Caller = load(task.instrument)
+        self.config: Any = configuration.from_json(self.caller.instrument.config, task.config)
+        self.plan = ShotPlan.from_json(task.plan)
+
+    def make(self) -> None:
+        self._read_digests()
+        based_on = fingerprint.basis(self.caller.instrument.data_version, self.task.config)
+        prints = {e: fingerprint.of_entry(self.plan, e, based_on) for e in self.plan.entries}
+        archive = Path(self.task.archive)
+        promised = self.caller.call("archive_columns", config=self.config) or {}
+        scratch = tempfile.mkdtemp(prefix="corecube-")
+        writer = ShotWriter(self.temporary)
+        done: dict[str, str] = {}
+        old = StoredShot(archive / self.task.old) if self.task.carried else None
+        try:
+            context = Context(scratch)
+            for entry in self.plan.entries:
+                if old is not None and entry in self.task.carried:
+                    frames = _stored_frames(old, entry)
+                else:
+                    frames = self._frames(entry, context, promised, prints[entry])
+                for frame in frames:
+                    self._write(writer, entry, frame)
+                if frames:
+                    done[entry] = prints[entry]
+                del frames
+            if not done:
+                return
+            stamp = writer.finish(*self._description(based_on, done))
+        except hdf5.library().HDF5ExtError as error:
+            raise NoSpace(
+                f"{archive}: HDF5 could not write; the disk is full or failing; free some space "
+                "and run the same command again"
+            ) from error
+        finally:
+            writer.close()
+            if old is not None:
+                old.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+        commit_file(self.temporary, archive / self.task.file)
+        self.result |= {"file": self.task.file, "size": stamp.size, "sha256": stamp.sha256}
+
+    def _read_digests(self) -> None:
+        new: dict[str, Source] = {}
+        for source in self.plan.sources:
+            if not source.digest:
+                new[source.path] = replace(source, digest=digest(source.path))
+        self.plan = self.plan.map_sources(new)
+        self.result["digests"] = {s.path: s.digest for s in self.plan.sources}
+
+    def _frames(
+        self, entry: str, context: Context, promised: Mapping[str, Any], code: str
+    ) -> list[Frame]:
+        """Read, calibrate and give errors to the frames of an entry; [] if it fails."""
+        try:
+            with warnings.catch_warnings():
+                # what a library remarks on a file is no news for the user of the archive
+                warnings.simplefilter("ignore")
+                read = self.caller.call(
+                    "read_frames", plan=self.plan, entry=entry, config=self.config, context=context
+                )
+                frames = [self._finished(frame) for frame in read or ()]
+            if not frames:
+                raise FrameError("the instrument gave no frame")
+            if self.plan.kind == "science":
+                for frame in frames:
+                    _check_columns(frame, promised)
+        except MemoryError:
+            raise
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            self.result["failed"][entry] = [code, _line(error)]
+            return []
+        except Exception as error:  # a damaged file costs its entry, whatever the plugin raises
+            self.result["failed"][entry] = [code, _line(error)]
+            return []
+        notes = [note for frame in frames for note in frame.provenance.notes]
+        if notes:
+            self.result["notes"][entry] = list(dict.fromkeys(notes))
+        return frames
+
+    def _finished(self, frame: Frame) -> Frame:
+        for hook in ("calibrate", "estimate_noise"):
+            if self.caller.has(hook):
+                frame = self.caller.call(hook, frame=frame, config=self.config) or frame
+        return completed(frame)
+
+    def _write(self, writer: ShotWriter, entry: str, frame: Frame) -> None:
+        if isinstance(frame, Image):
+            writer.add_image(entry, frame)
+        elif isinstance(frame, Fibers):
+            writer.add_block(entry, frame, self.plan.grids.get(frame.name))
+        else:
+            raise FrameError(f"{type(frame).__name__} is neither an Image nor Fibers")
+
+    def _description(
+        self, based_on: str, done: Mapping[str, str]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        sources = self.plan.sources
+        description = {
+            "instrument": self.task.instrument,
+            "key": self.plan.key,
+            "title": self.plan.title,
+            "kind": self.plan.kind,
+            "generation": self.task.generation,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "software": f"corecube {version('corecube')}",
+            "plugin": f"{self.caller.plugin.distribution} {self.caller.plugin.version}",
+            "data_version": self.caller.instrument.data_version,
+            "fingerprint": fingerprint.of_shot(self.plan, based_on),
+            "basis": based_on,
+            "entries": dict(done),
+            "raw_bytes": sum(source.size for source in sources),
+        }
+        infos = [
+            FileInfo.from_json(info).with_digest(self.result["digests"][info["source"]["path"]])
+            for info in self.task.infos
+        ]
+        history = {
+            "plan": self.plan.to_json(), "config": self.task.config,
+            "infos": [info.to_json() for info in infos],
+        }  # fmt: skip
+        return description, history
+
+
+def completed(frame: Frame) -> Frame:
+    """Return a frame with error and mask that agree with each other.
+
+    Where the flux is not finite the plane ``no_data`` is set; where the error is not a positive
+    finite number it becomes NaN and ``no_error`` is set. Nothing else is changed.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+        Its error and mask may be None; its arrays may be used again.
+    """
+    flux = frame.flux
+    error = np.full_like(flux, np.nan) if frame.error is None else frame.error
+    mask = np.zeros(flux.shape, dtype=np.uint32) if frame.mask is None else frame.mask
+    # sums are finite if all values are: one pass instead of an array of booleans
+    if flux.size and not np.isfinite(flux.sum(dtype=np.float64)):
+        mask[~np.isfinite(flux)] |= _NO_DATA
+    if flux.size and not (np.isfinite(error.sum(dtype=np.float64)) and error.min() > 0):
+        with np.errstate(invalid="ignore"):
+            unknown = ~(np.isfinite(error) & (error > 0))
+        error[unknown] = np.nan
+        mask[unknown] |= _NO_ERROR
+    return replace(frame, error=error, mask=mask)
+
+
+def _check_columns(frame: Frame, promised: Mapping[str, Any]) -> None:
+    if not isinstance(frame, Fibers) or frame.parent:
+        return
+    columns: list[Column] = list(promised.get(frame.name, ()))
+    missing = [column.name for column in columns if column not in frame.columns]
+    if missing:
+        raise FrameError(f"group '{frame.name}' lacks the promised column '{missing[0]}'")
+
+
+def _stored_frames(old: StoredShot, entry: str) -> list[Frame]:
+    frames: list[Frame] = [
+        old.frame(name) for name, about in old.description["images"].items()
+        if about["entry"] == entry
+    ]  # fmt: skip
+    for group in old.groups:
+        for block in old.history["blocks"][group]:
+            if block["entry"] == entry:
+                frames.append(old.rows(group, *block["rows"]))
+    if not frames:
+        raise ArchiveDamaged(f"{old.path}: has nothing of entry '{entry}'")
+    return frames
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if isinstance(error, CorecubeError) else f"{type(error).__name__}: {text}"

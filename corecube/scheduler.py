@@ -1,0 +1,146 @@
+"""Where work runs: in this process, or in worker processes that may die without harm.
+
+Workers are started afresh (spawn) and get JSON, never objects. One that is killed costs its task
+alone: the standard pool would break as a whole.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a task.
+
+    Attributes
+    ----------
+    task : int
+        Its number in the list of tasks.
+    result : dict or None
+        What the function returned.
+    error : str
+        One line: why there is no result (the worker died).
+    """
+
+    task: int
+    result: dict[str, Any] | None
+    error: str = ""
+
+
+def run(
+    function: str,
+    tasks: Sequence[dict[str, Any]],
+    jobs: int,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """Run a function on tasks, a shot each.
+
+    Parameters
+    ----------
+    function : str
+        ``module:name``; it takes one dict of plain JSON and returns one, and raises nothing that
+        it can put into its result.
+    tasks : sequence of dict
+    jobs : int
+        Number of processes; 1 runs in this one.
+    stopping : callable
+        Asked before each task is handed out; True: the tasks that run are finished, no more begin.
+
+    Yields
+    ------
+    Outcome
+        In the order in which tasks end.
+    """
+    if jobs <= 1 or len(tasks) <= 1:
+        work = _function(function)
+        for number, task in enumerate(tasks):
+            if stopping():
+                return
+            yield Outcome(number, work(task))
+        return
+    yield from _run_in_processes(function, tasks, min(jobs, len(tasks)), stopping)
+
+
+def _run_in_processes(
+    function: str,
+    tasks: Sequence[dict[str, Any]],
+    jobs: int,
+    stopping: Callable[[], bool],
+) -> Iterator[Outcome]:
+    waiting = deque(range(len(tasks)))
+    busy: dict[Connection, tuple[BaseProcess, int]] = {}
+    idle: list[tuple[BaseProcess, Connection]] = []
+    try:
+        while True:
+            while waiting and len(busy) < jobs and not stopping():
+                process, pipe = idle.pop() if idle else _start(function)
+                number = waiting.popleft()
+                pipe.send_bytes(json.dumps(tasks[number]).encode())
+                busy[pipe] = (process, number)
+            if not busy:
+                return
+            for ready in wait(list(busy)):
+                pipe = ready  # type: ignore[assignment]  # only pipes were given
+                process, number = busy.pop(pipe)
+                try:
+                    result = json.loads(pipe.recv_bytes())
+                except EOFError:
+                    process.join()
+                    yield Outcome(number, None, _death(process.exitcode))
+                else:
+                    idle.append((process, pipe))
+                    yield Outcome(number, result)
+    finally:
+        for process, _ in busy.values():
+            process.kill()
+        for _, pipe in idle:
+            pipe.close()
+        for process in (*(p for p, _ in busy.values()), *(p for p, _ in idle)):
+            process.join()
+
+
+def _start(function: str) -> tuple[BaseProcess, Connection]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_worker, args=(function, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _worker(function: str, pipe: Connection) -> None:
+    # Ctrl-C reaches the whole group of processes; only the coordinator decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    work = _function(function)
+    while True:
+        try:
+            task = json.loads(pipe.recv_bytes())
+        except EOFError:
+            return
+        pipe.send_bytes(json.dumps(work(task)).encode())
+
+
+def _function(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    module, _, attribute = name.partition(":")
+    found: Callable[[dict[str, Any]], dict[str, Any]] = getattr(
+        importlib.import_module(module), attribute
+    )
+    return found
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"the worker process was ended by {name}{hint}"
+    return f"the worker process ended with exit code {code}"

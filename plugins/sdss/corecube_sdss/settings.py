@@ -1,0 +1,31 @@
+"""The settings of the instrument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from corecube.config import about
+
+
+@dataclass(frozen=True)
+class SdssConfig:
+    """Settings of the instrument `sdss`.
+
+    Attributes
+    ----------
+    gain : {"companion", "table"}
+        Where gain and dark variance of a frame come from: its psField, else its photoField, else
+        the table of the data model page; or always from the table.
+    exposures : bool
+        Read the single exposures of full spec files, not only their coadd.
+    """
+
+    gain: Literal["companion", "table"] = field(
+        default="companion",
+        metadata=about("gain and dark variance from psField or photoField, or always the table"),
+    )
+    exposures: bool = field(
+        default=True,
+        metadata=about("read the single exposures of full spec files too"),
+    )
