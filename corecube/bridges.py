@@ -27,8 +27,8 @@ def wcs_from_cards(cards: Mapping[str, float | int | str]) -> Any:
     from astropy.wcs import WCS, FITSFixedWarning
 
     header = Header()
-    for name, value in cards.items():
-        header[name] = value
+    for name, card in cards.items():
+        header[name] = card
     with warnings.catch_warnings():
         # astropy reports the old spellings that it mends (RADECSYS, an invented MJD-OBS)
         warnings.simplefilter("ignore", FITSFixedWarning)

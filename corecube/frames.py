@@ -273,11 +273,9 @@ class Fibers(Frame):
         count, width = self.flux.shape
         if self.wave.size != width:
             raise FrameError(f"{where}: {self.wave.size} wavelengths for {width} pixels")
-        if self.wave.values is not None and self.wave.values.ndim == 2:
-            if self.wave.values.shape[0] != count:
-                raise FrameError(
-                    f"{where}: wavelengths {self.wave.values.shape} for {count} fibres"
-                )
+        wave = self.wave.values
+        if wave is not None and wave.ndim == 2 and wave.shape[0] != count:
+            raise FrameError(f"{where}: wavelengths {wave.shape} for {count} fibres")
         if len(set(self.id)) != count or len(self.id) != count:
             raise FrameError(f"{where}: {count} fibres need as many different ids")
         for text in self.id:

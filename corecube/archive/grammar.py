@@ -21,7 +21,6 @@ the column's own type: ``mag == 1.1`` selects the float32 that is written 1.1.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -162,7 +161,7 @@ def _compare_values(op: str, values: npt.NDArray[Any], value: _Literal) -> BoolA
                 value = values.dtype.type(value)
             else:  # beyond every finite value of the column
                 values = values.astype(np.float64)
-                value = math.copysign(_LARGEST, value) if abs(value) > _LARGEST else float(value)
+                value = max(-_LARGEST, min(_LARGEST, value))  # an integer may be larger still
     return np.asarray(_COMPARE[op](values, value), dtype=bool)
 
 

@@ -14,6 +14,9 @@ from corecube.masks import MaskArray, valid
 SMALLEST: Final = 128
 """Pixels along the longer side below which no further level is made."""
 
+_ROWS: Final = 64
+"""Rows of the full image that are worked on together; even."""
+
 
 @dataclass(frozen=True)
 class Level:
@@ -26,8 +29,8 @@ class Level:
         Per original pixel: F = sum_G I / |G| and sigma = sqrt(sum_G s**2) / |G| over the good
         pixels G of the block (no excluding plane, finite flux); NaN where there is none. The
         pixels of a block are taken as independent.
-    mask : uint32 array
-        All planes set anywhere in the block.
+    mask : uint32 array, or None
+        All planes set anywhere in the block; None where no plane is set in the whole image.
     coverage : float32 array, or None
         |G| / 4**level; None where it follows from the image's size alone.
     """
@@ -35,7 +38,7 @@ class Level:
     level: int
     flux: npt.NDArray[Any]
     error: npt.NDArray[Any]
-    mask: MaskArray
+    mask: MaskArray | None
     coverage: npt.NDArray[np.float32] | None
 
 
@@ -59,28 +62,29 @@ def levels(flux: npt.NDArray[Any], error: npt.NDArray[Any], mask: MaskArray) -> 
     if count == 0:
         return
     masked = bool(mask.any())
-    plain = not masked and bool(np.isfinite(flux.sum(dtype=np.float64)))
-    if plain:
-        total, variance = flux, np.square(error)
-        good = None
-    else:
-        use = valid(mask) & np.isfinite(flux)
-        total = np.where(use, flux, 0)
-        variance = np.where(use, np.square(error), 0)
-        good = use.astype(np.float32)
+    plain = not masked and bool(np.isfinite(flux.sum()))
+    good = None if plain else valid(mask) & np.isfinite(flux)
+    total, variance = _first_sums(flux, good), _first_sums(error, good, np.square)
+    pixels = _first_sums(good.astype(np.float32), None) if good is not None else None
     planes = mask
     for level in range(1, count + 1):
-        total, variance = _sums(total), _sums(variance)
-        planes = _joined(planes) if masked else np.zeros(total.shape, dtype=np.uint32)
-        if good is None:
-            pixels = _pixels(flux.shape[0], level)[:, None] * _pixels(flux.shape[1], level)
-            coverage = None
+        if level > 1:
+            total, variance = _sums(total), _sums(variance)
+            pixels = None if pixels is None else _sums(pixels)
+        if masked:
+            planes = _joined(planes)
+        if pixels is None:
+            divisor = _pixels(flux.shape[0], level)[:, None] * _pixels(flux.shape[1], level)
         else:
-            good = _sums(good)
-            pixels = good
-            coverage = good * np.float32(0.25**level)
+            divisor = pixels
         with np.errstate(divide="ignore", invalid="ignore"):
-            yield Level(level, total / pixels, np.sqrt(variance) / pixels, planes, coverage)
+            yield Level(
+                level,
+                total / divisor,
+                np.sqrt(variance) / divisor,
+                planes if masked else None,
+                None if pixels is None else pixels * np.float32(0.25**level),
+            )
 
 
 def size_coverage(shape: tuple[int, int], level: int) -> npt.NDArray[np.float32]:
@@ -95,6 +99,22 @@ def _pixels(length: int, level: int) -> npt.NDArray[np.float32]:
     counts = np.full(-(-length // size), size, dtype=np.float32)
     counts[-1] = length - size * (len(counts) - 1)
     return counts
+
+
+def _first_sums(
+    values: npt.NDArray[Any], good: npt.NDArray[np.bool_] | None, change: Any = None
+) -> npt.NDArray[Any]:
+    """Sum 2 x 2 pixels of the full image, a few rows at a time: they stay in the cache."""
+    shape = (-(-values.shape[0] // 2), -(-values.shape[1] // 2))
+    result = np.empty(shape, dtype=values.dtype)
+    for top in range(0, values.shape[0], _ROWS):
+        part = values[top : top + _ROWS]
+        if change is not None:
+            part = change(part)
+        if good is not None:
+            part = np.where(good[top : top + _ROWS], part, 0)
+        result[top // 2 : (top + _ROWS) // 2] = _sums(part)
+    return result
 
 
 def _sums(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -38,6 +38,8 @@ class RingGrid:
     first_cell: IntArray = field(init=False, repr=False, compare=False)
     """Number of the first cell of each zone, at the end the number of all; shape (zones + 1,)."""
 
+    _edges: FloatArray = field(init=False, repr=False, compare=False)
+
     def __post_init__(self) -> None:
         if not 0.5 <= self.cell_arcmin <= 600.0:
             raise ValueError(f"cells of {self.cell_arcmin!r} arcmin are not between 0.5 and 600")
@@ -45,10 +47,12 @@ class RingGrid:
         # The small numbers keep a rounding of the last digit, which differs between mathematical
         # libraries, from changing a count, and with it the meaning of stored cell numbers.
         zones = int(np.ceil(180.0 / height - 1e-6))
-        low = np.arange(zones) * height - 90.0
+        edges = np.arange(zones + 1) * height - 90.0
+        low = edges[:-1]
         nearest = np.where(low >= 0.0, low, np.maximum(-low - height, 0.0))
         cells = np.floor(360.0 * np.cos(np.radians(nearest)) / height + 1e-6).astype(np.int64)
         object.__setattr__(self, "zones", zones)
+        object.__setattr__(self, "_edges", edges)
         object.__setattr__(self, "cells_in_zone", np.maximum(cells, 1))
         object.__setattr__(self, "first_cell", np.concatenate([[0], np.cumsum(self.cells_in_zone)]))
 
@@ -107,9 +111,9 @@ class RingGrid:
             The first cell and the one behind the last.
         """
         count, first = self.cells_in_zone[zone], self.first_cell[zone]
-        begin = np.minimum((ra_from * count / 360.0).astype(np.int64), count - 1)
-        end = np.minimum((ra_to * count / 360.0).astype(np.int64) + 1, count)
-        return first + begin, first + end
+        begin = first + np.minimum((ra_from * count / 360.0).astype(np.int64), count - 1)
+        end = first + np.minimum((ra_to * count / 360.0).astype(np.int64) + 1, count)
+        return begin, end
 
     def zone_edges(self, first: int, last: int) -> tuple[FloatArray, FloatArray]:
         """Return the declinations of the edges of some zones.
@@ -124,9 +128,7 @@ class RingGrid:
         low, high : ndarray of float64
             Degrees.
         """
-        low: FloatArray = np.arange(first, last + 1, dtype=np.float64)
-        low = low * (self.cell_arcmin / 60.0) - 90.0
-        return low, low + self.cell_arcmin / 60.0
+        return self._edges[first : last + 1], self._edges[first + 1 : last + 2]
 
     def zone_of(self, dec: float) -> int:
         """Return the zone of one declination in degrees; the same as `zone`, for scalars."""

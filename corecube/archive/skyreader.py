@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ SLICE: Final = 1_000_000
 
 # Rows between two ranges that are rather read than skipped: a page of the file.
 _GAP: Final = PAGE // RECORD.itemsize
+# Bytes of both directories up to which they are read at once and kept: one read of this size costs
+# about as much as two of a page. Runs of up to about 2e6 fibres of a survey.
+_KEPT: Final = 1 << 18
 # Pairs of a circle and a zone in one go.
 _PAIRS: Final = 200_000
 
@@ -51,6 +54,7 @@ class Run:
         self._lock = threading.Lock()
         self._descriptor = -1
         self._closer: weakref.finalize[[int], Run] | None = None
+        self._zones: npt.NDArray[np.uint32] | None = None
         self._directory: tuple[IntArray, IntArray] | None = None
 
     def __enter__(self) -> Self:
@@ -181,7 +185,7 @@ class Run:
 
     def zone_rows(self) -> IntArray:
         """Return the first row of each zone and, at the end, the number of rows; (zones + 1,)."""
-        zones = self._read("<u4", PAGE, self._grid.zones + 1).astype(np.int64)
+        zones = self._zone_entries()
         cells, rows = self._load()
         if int(zones.max()) > len(cells):
             raise self._damaged("the zone directory")
@@ -273,25 +277,39 @@ class Run:
 
     def _part(self, first: int, last: int) -> tuple[IntArray, IntArray]:
         """Return the cells (n,) of zones, and the first rows of them and of the next (n + 1,)."""
-        zones = self._read("<u4", PAGE + 4 * first, last - first + 2)
-        start, stop = int(zones[0]), int(zones[-1])
+        zones = self._zone_entries()
+        start, stop = int(zones[first]), int(zones[last + 1])
         if not start <= stop <= self.info.cells:
             raise self._damaged("the zone directory")
         if start == stop:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        return self._entries(start, stop)
-
-    def _load(self) -> tuple[IntArray, IntArray]:
-        if self._directory is None:
-            cells, rows = self._entries(0, self.info.cells)
-            self._directory = cells.copy(), rows.copy()
-        return self._directory
-
-    def _entries(self, start: int, stop: int) -> tuple[IntArray, IntArray]:
+        if self._directory is not None:
+            cells, rows = self._directory
+            return cells[start:stop], rows[start : stop + 1]
         # Signed, because numpy compares u8 with i8 as float64.
         offset, count = self.info.cells_offset + 16 * start, stop - start + 1
         entries = self._read("<i8", offset, 2 * count).reshape(count, 2)
         return entries[:-1, 0], entries[:, 1]
+
+    def _zone_entries(self) -> npt.NDArray[np.uint32]:
+        # Kept, also where the cells are too many (11 kB for cells of 4 arcmin).
+        if self._zones is None:
+            if self.info.records_offset - PAGE <= _KEPT:
+                self._load()
+            else:
+                self._zones = self._read("<u4", PAGE, self._grid.zones + 1)
+        assert self._zones is not None
+        return self._zones
+
+    def _load(self) -> tuple[IntArray, IntArray]:
+        """Read both directories at once and keep them."""
+        if self._directory is None:
+            content = self._read("<u1", PAGE, self.info.records_offset - PAGE)
+            self._zones = content[: 4 * (self._grid.zones + 1)].view("<u4")
+            begin = self.info.cells_offset - PAGE
+            entries = content[begin : begin + 16 * (self.info.cells + 1)].view("<i8")
+            self._directory = entries[:-2:2].copy(), entries[1::2].copy()
+        return self._directory
 
     def _joined(self, start: IntArray, stop: IntArray) -> list[tuple[int, int]]:
         """Join ranges of rows that overlap or nearly touch; the rows between decide themselves."""
@@ -343,7 +361,7 @@ class Run:
             done += length
         return records
 
-    def _read(self, kind: str, offset: int, count: int) -> npt.NDArray[np.int64]:
+    def _read(self, kind: str, offset: int, count: int) -> npt.NDArray[Any]:
         self.open()
         size = count * int(kind[-1])
         content = os.pread(self._descriptor, size, offset)

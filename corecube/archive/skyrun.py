@@ -8,9 +8,10 @@ Layout, little-endian, sections at multiples of 4096 bytes::
     records             24 bytes [rows]        ra f8, dec f8, shot u4, row u4
     checks              u4 [n + 1]             CRC-32 of each MiB before them, CRC-32 of these n
 
-Records are sorted by cell of the ring grid, inside a cell by (shot, row). A question needs three
-reads that depend on each other: zones, cells, records. They are `pread`: a memory map would read
-far ahead around each page, and a damaged disk would kill the process instead of raising.
+Records are sorted by cell of the ring grid, inside a cell by (shot, row). A question needs reads
+that depend on each other: zones, cells, records; small directories are kept after the first. They
+are `pread`: a memory map would read far ahead around each page, and a damaged disk would kill the
+process instead of raising.
 """
 
 from __future__ import annotations

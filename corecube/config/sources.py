@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from corecube.config.declare import about, is_dataclass_type, settings_of
+from corecube.config.declare import about, is_dataclass_type, optional_of, settings_of
 from corecube.config.layers import Layered
 from corecube.config.nodes import Node, Place, Problem, did_you_mean, raise_problems
 from corecube.config.plain import to_json
@@ -231,7 +231,7 @@ class _Loader:
             self.reader.note(place, path, "it has keys of its own; give one of them")
             return
         node: Node | None = Node(place, "scalar", text, loose=True)
-        if hint not in (str, Path):
+        if optional_of(hint)[0] not in (str, Path):
             node = _value_node(text, place, self.reader.problems, path)
         if node is not None:
             layer.add(self.reader, _wrap(keys, node), name)

@@ -61,7 +61,7 @@ def identify(
         A report where it is passed over or cannot be read.
     """
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
         if not S_ISREG(status.st_mode):
             return FileReport(path, "passed over", reason="not a regular file")
         before = known.get(path)

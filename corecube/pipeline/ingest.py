@@ -73,16 +73,16 @@ class Watcher(Protocol):
     """Told of the progress; the command line draws it."""
 
     def begin(self, shots: int) -> None:
-        """So many shots will be made."""
+        """Hear how many shots will be made."""
 
     def shot(self, report: ShotReport) -> None:
-        """A shot has ended."""
+        """Hear that a shot has ended."""
 
     def trouble(self, where: str, reason: str) -> None:
-        """A file or shot failed."""
+        """Hear that a file or shot failed."""
 
     def note(self, where: str, text: str) -> None:
-        """Something that a user should know of a file's values."""
+        """Hear what a user should know of a file's values."""
 
 
 class Silent:
@@ -208,11 +208,10 @@ class _Ingest:
         )  # fmt: skip
 
     def _state_changes(self, planned: Planned, stored: Stored) -> bool:
-        return (
-            set(planned.waiting) != set(stored.state.waiting)
-            if planned.waiting
-            else bool(stored.state.waiting)
-        )
+        def by_path(infos: Sequence[FileInfo]) -> dict[str, FileInfo]:
+            return {info.source.path: info for info in infos}
+
+        return by_path(planned.waiting) != by_path(stored.state.waiting)
 
     def _dry(self, planned: Planned) -> None:
         for job in planned.jobs:

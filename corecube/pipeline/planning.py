@@ -38,6 +38,15 @@ class Stored:
         found = {info.source.path: info for infos in self.infos.values() for info in infos}
         return found | {info.source.path: info for info in self.state.waiting}
 
+    def ingested(self) -> set[str]:
+        """Return the paths of the files that stored shots were made of, failed ones left out."""
+        failed = {(entry["shot"], entry["entry"]) for entry in self.state.failed.values()}
+        return {
+            info.source.path
+            for identity, infos in self.infos.items() for info in infos
+            if (identity, info.entry) not in failed
+        }  # fmt: skip
+
 
 @dataclass
 class Job:
@@ -115,31 +124,52 @@ def plan(
     """
     result = Planned()
     digests = _Digests(stored, check_content)
-    infos = _joined(given, stored, replace=replace)
-    infos = _resolved(infos, {info.source.path for info in given}, digests, result)
+    infos, lost = _joined(given, stored, replace=replace)
+    infos = _resolved(infos, stored, digests, result)
     used: set[str] = set()
     for shot in _plans(infos, stored, caller, config):
         used.update(source.path for source in shot.sources)
         _decide(shot, infos, stored, caller, based_on, digests, force, result)
     result.waiting = [
-        info for info in infos
+        info for info in (*infos, *lost)
         if info.source.path not in used and info.source.path not in result.files
     ]  # fmt: skip
     return result
 
 
-def _joined(given: Sequence[FileInfo], stored: Stored, *, replace: bool) -> list[FileInfo]:
-    """Join the given files with those that wait and those of stored shots that they touch."""
-    by_path = {info.source.path: info for info in stored.state.waiting}
+def _joined(
+    given: Sequence[FileInfo], stored: Stored, *, replace: bool
+) -> tuple[list[FileInfo], list[FileInfo]]:
+    """Join the given files with those that wait and those of stored shots that they touch.
+
+    Of the files that wait, those that are not there now come apart: they wait on, unless a given
+    file has their place.
+    """
+    places = {_place(info) for info in given}
+    lost = [
+        info for info in stored.state.waiting
+        if not os.path.exists(info.source.path)  # noqa: PTH110
+    ]  # fmt: skip
+    gone = {info.source.path for info in lost}
+    by_path = {i.source.path: i for i in stored.state.waiting if i.source.path not in gone}
     fresh = [*given, *by_path.values()]
     keys = {f"{info.key}" for info in fresh if info.key}
     all_keys = any(not info.key for info in fresh)
     if not replace:
+        ingested = stored.ingested()
         for infos in stored.infos.values():
             if all_keys or any(info.key in keys for info in infos):
-                by_path |= {info.source.path: info for info in infos}
+                by_path |= {
+                    info.source.path: info for info in infos
+                    # a file that failed and is gone says nothing any more
+                    if info.source.path in ingested or os.path.exists(info.source.path)  # noqa: PTH110
+                }  # fmt: skip
     by_path |= {info.source.path: info for info in given}
-    return list(by_path.values())
+    return list(by_path.values()), [info for info in lost if _place(info) not in places]
+
+
+def _place(info: FileInfo) -> tuple[str, str, str]:
+    return info.key, info.entry, info.source.kind
 
 
 class _Digests:
@@ -170,21 +200,27 @@ def _unchanged(before: Source, now: Source) -> bool:
     return (before.size, before.mtime_ns) == (now.size, now.mtime_ns)
 
 
+def _preference(info: FileInfo, here: set[str]) -> tuple[int, bool, bool, str]:
+    path = info.source.path
+    return -info.rank, not os.path.exists(path), path not in here, path  # noqa: PTH110
+
+
 def _resolved(
-    infos: Sequence[FileInfo], given: set[str], digests: _Digests, result: Planned
+    infos: Sequence[FileInfo], stored: Stored, digests: _Digests, result: Planned
 ) -> list[FileInfo]:
     """Leave one file per key, entry and kind; report duplicates, lower ranks and conflicts."""
+    here = stored.ingested()
     places: dict[tuple[str, ...], list[FileInfo]] = {}
     for info in infos:
         own = (info.source.path,) if not info.key else ()
-        places.setdefault((info.key, info.entry, info.source.kind, *own), []).append(info)
+        places.setdefault((*_place(info), *own), []).append(info)
     taken = []
     for same in places.values():
         if len(same) == 1:
             taken.append(same[0])
             continue
-        # files that stand in the archive already come first, then those of the higher rank
-        same.sort(key=lambda info: (-info.rank, info.source.path in given, info.source.path))
+        # of equal rank that which is still there, and of these that which was ingested
+        same.sort(key=lambda info: _preference(info, here))
         best = same[0]
         rivals = [info for info in same[1:] if info.rank == best.rank]
         conflict = [
@@ -192,7 +228,12 @@ def _resolved(
         ]  # fmt: skip
         if conflict:
             names = ", ".join(info.source.path for info in (best, *conflict))
+            stays = next((info for info in (best, *conflict) if info.source.path in here), None)
+            if stays is not None:  # what was ingested is not taken away by what comes later
+                taken.append(stays)
             for info in (best, *conflict):
+                if info is stays:
+                    continue
                 result.files[info.source.path] = _fate(
                     info, "failed",
                     f"differs from another file for the same place ({names}); remove one of them, "

@@ -114,7 +114,8 @@ class _Maker:
 
     def make(self) -> None:
         self._read_digests()
-        based_on = fingerprint.basis(self.caller.instrument.data_version, self.task.config)
+        numbers = configuration.fingerprint_fields(self.config)
+        based_on = fingerprint.basis(self.caller.instrument.data_version, numbers)
         prints = {e: fingerprint.of_entry(self.plan, e, based_on) for e in self.plan.entries}
         archive = Path(self.task.archive)
         promised = self.caller.call("archive_columns", config=self.config) or {}
@@ -249,9 +250,9 @@ def completed(frame: Frame) -> Frame:
     error = np.full_like(flux, np.nan) if frame.error is None else frame.error
     mask = np.zeros(flux.shape, dtype=np.uint32) if frame.mask is None else frame.mask
     # sums are finite if all values are: one pass instead of an array of booleans
-    if flux.size and not np.isfinite(flux.sum(dtype=np.float64)):
+    if flux.size and not np.isfinite(flux.sum()):
         mask[~np.isfinite(flux)] |= _NO_DATA
-    if flux.size and not (np.isfinite(error.sum(dtype=np.float64)) and error.min() > 0):
+    if flux.size and not (np.isfinite(error.sum()) and error.min() > 0):
         with np.errstate(invalid="ignore"):
             unknown = ~(np.isfinite(error) & (error > 0))
         error[unknown] = np.nan

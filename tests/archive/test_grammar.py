@@ -158,7 +158,7 @@ def test_a_column_is_looked_up_once() -> None:
         ("z > \u0663", "not understood|not a number"),
         ("", "the filter is empty"),
         (" \n", "the filter is empty"),
-        ("__import__('os').system('x')", "missing"),
+        ("__import__('os')", "missing"),
         ("z.__class__ > 1", "no column 'z.__class__'"),
         ("(lambda: 1)() > z", "missing|not understood"),
         ("not " * (MAX_DEPTH + 2) + "good", "nested deeper"),
@@ -226,7 +226,7 @@ Case = tuple[str, list[Truth]]
 
 
 @st.composite
-def tests(draw: st.DrawFn) -> Case:
+def comparisons(draw: st.DrawFn) -> Case:
     name, sign = draw(st.sampled_from("ab")), draw(st.sampled_from(list(COMPARISONS)))
     number = draw(st.integers(0, 2))
     truth = [None if v is None else COMPARISONS[sign](v, number) for v in VALUES[name]]
@@ -248,7 +248,7 @@ def joined(parts: st.SearchStrategy[Case]) -> st.SearchStrategy[Case]:
     return st.builds(join, parts, st.sampled_from(["and", "or"]), parts) | st.builds(negate, parts)
 
 
-@given(st.recursive(tests(), joined, max_leaves=12))
+@given(st.recursive(comparisons(), joined, max_leaves=12))
 def test_logic_agrees_with_a_row_by_row_evaluation(case: Case) -> None:
     def lookup(name: str) -> Column:
         values = [np.nan if value is None else value for value in VALUES[name]]

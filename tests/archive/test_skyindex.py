@@ -115,6 +115,19 @@ def test_cone_row_for_row(single: SkyIndex, ra: float, dec: float, radius: float
     np.testing.assert_array_equal(single.search(Cone(ra, dec, radius)), in_order(expected))
 
 
+@settings(max_examples=50)
+@given(ra=ras, dec=decs, radius=radii)
+def test_large_directories_are_read_in_parts(
+    single: SkyIndex, ra: float, dec: float, radius: float
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(skyreader, "_KEPT", 0)
+        run = Run(single._runs[0].path.parent, single._runs[0].info)
+        found = in_order(run.search(Cone(ra, dec, radius)))
+        assert run._directory is None
+    np.testing.assert_array_equal(found, in_order(brute(positions(), ra, dec, radius)))
+
+
 @given(ra=ras, dec=decs, radius=radii)
 def test_runs_are_one(several: SkyIndex, ra: float, dec: float, radius: float) -> None:
     expected = brute(positions(), ra, dec, radius)

@@ -21,7 +21,7 @@ from corecube_sdss.frames import (
     looks_like_frame,
 )
 from corecube_sdss.masks import looks_like_fpm
-from corecube_sdssfiles.spec import SpecFile, looks_like_spec
+from corecube_sdssfiles.spec import SpecFile, column_names, looks_like_spec
 
 _FPM_NAME: Final = re.compile(r"fpM-(\d{6})-([ugriz])([1-6])-(\d{4})\.")
 _OURS: Final = ("RUN", "CAMCOL", "PLATEID")
@@ -118,12 +118,14 @@ def _by_first_extension(file: FileHead, header: Header, fits: Fits) -> FileInfo 
         if first.get("NAXIS") == 0 and {"POBJ_VER", "RUN", "CAMCOL", "FIELD"} <= set(header):
             return _info(file, "photoObj", field_of_cards(header).key)
         return None
-    columns = {str(value).upper() for key, value in first.items() if key.startswith("TTYPE")}
+    columns = column_names(first)
     if "OBJC_COLC" in columns and "OBJID" in columns:
         return _info(file, "photoObj", field_of_cards(header).key)
     if {"FIELD", "NMGYPERCOUNT", "GAIN", "DARK_VARIANCE"} <= columns:
-        run, camcol = (int(str(header[card])) for card in ("RUN", "CAMCOL"))
-        return _info(file, "photoField", "", run=run, camcol=camcol)
+        # CAMCOL is a text in these files.
+        run, camcol = (str(header.get(card)).strip() for card in ("RUN", "CAMCOL"))
+        if run.isdecimal() and camcol.isdecimal():
+            return _info(file, "photoField", "", run=int(run), camcol=int(camcol))
     if "RROWS" in columns and {"RUN", "CAMCOL", "FIELD"} <= set(header):
         return _info(file, "psField", field_of_cards(header).key)
     if looks_like_spec(first):
@@ -133,7 +135,7 @@ def _by_first_extension(file: FileHead, header: Header, fits: Fits) -> FileInfo 
 
 def _spec(file: FileHead) -> FileInfo | NotMine:
     spec = SpecFile(file.read(), file.source.path)
-    if "PLATEID" not in spec.header and "PLATE" not in spec.summary:
+    if not spec.has_plate:
         return NotMine("a spectrum without a plate, as of SDSS-V, which is not supported")
     name = spec.spec_name
     first, count = spec.grid

@@ -142,10 +142,9 @@ def simulate(directory: Path, options: Mapping[str, Any], seed: int) -> dict[str
     spectra = []
     for number in range(chosen.spectra):
         colours = {band: float(flux[band][number]) for band in BANDS}
-        content_of_spectrum, truth = _spectrum(
-            rng, geometry, number, ra[number], dec[number], colours
-        )
-        path = simulated_files.write_spec(directory, content_of_spectrum)
+        place = float(ra[number]), float(dec[number])
+        spectrum, truth = _spectrum(rng, geometry, number, place, colours)
+        path = simulated_files.write_spec(directory, spectrum)
         files.append(path)
         spectra.append({"source": number, "file": path, **truth})
     result: dict[str, Any] = {

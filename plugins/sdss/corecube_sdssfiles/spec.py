@@ -127,6 +127,11 @@ _LAYERS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
+def column_names(header: Header) -> set[str]:
+    """Return the names of a table's columns in upper case; no other card is looked at."""
+    return {str(header.get(card)).upper() for card in header if card.startswith("TTYPE")}
+
+
 def looks_like_spec(header: Header) -> bool:
     """Tell by the header of HDU 1 whether this is a spec file.
 
@@ -137,8 +142,7 @@ def looks_like_spec(header: Header) -> bool:
     """
     if header.get("XTENSION") != "BINTABLE":
         return False
-    names = {str(value).upper() for key, value in header.items() if key.startswith("TTYPE")}
-    return names.issuperset(_SPECTRUM_COLUMNS)
+    return column_names(header).issuperset(_SPECTRUM_COLUMNS)
 
 
 class SpecFile:
@@ -171,6 +175,13 @@ class SpecFile:
         if table.rows != 1:
             raise self._error(f"HDU 2 has {table.rows} rows instead of 1")
         return table
+
+    @property
+    def has_plate(self) -> bool:
+        """True if HDU 0 or HDU 2 name a plate; spectra of SDSS-V have none."""
+        if "PLATEID" in self.header:
+            return True
+        return len(self.fits) > 2 and "PLATE" in column_names(self.fits.header(2))
 
     @cached_property
     def spec_name(self) -> SpecName:
