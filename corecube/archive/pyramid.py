@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from corecube.masks import MaskArray, valid
+from corecube.masks import EXCLUDING, MaskArray, valid
 
 SMALLEST: Final = 128
 """Pixels along the longer side below which no further level is made."""
@@ -61,9 +61,10 @@ def levels(flux: npt.NDArray[Any], error: npt.NDArray[Any], mask: MaskArray) -> 
     count = level_count((flux.shape[0], flux.shape[1]))
     if count == 0:
         return
-    masked = bool(mask.any())
-    plain = not masked and bool(np.isfinite(flux.sum()))
-    good = None if plain else valid(mask) & np.isfinite(flux)
+    seen = int(np.bitwise_or.reduce(mask, axis=None))
+    masked = seen != 0
+    whole = not seen & EXCLUDING and bool(np.isfinite(flux.sum()))
+    good = None if whole else valid(mask) & np.isfinite(flux)
     total, variance = _first_sums(flux, good), _first_sums(error, good, np.square)
     pixels = _first_sums(good.astype(np.float32), None) if good is not None else None
     planes = mask

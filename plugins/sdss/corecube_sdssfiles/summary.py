@@ -24,6 +24,7 @@ _NO_FIT: Final = 1 << bit(ZWARNING, "UNPLUGGED") | 1 << bit(ZWARNING, "NODATA")
 _NAN: Final = float("nan")
 
 COLUMNS: Final[tuple[Column, ...]] = (
+    Column("alias", "text", "", "Plate, MJD and fibre, by which users know the spectrum."),
     Column("plate", "int32", "", "Number of the plate."),
     Column("mjd", "int32", "d", "MJD of the last night that went in."),
     Column("fiber", "int32", "", "Number of the fibre on its plate, from 1."),
@@ -89,6 +90,7 @@ def _values(file: SpecFile) -> Mapping[str, Any]:
     z_err = _number(table, "Z_ERR", _NAN)
     helio_rv, exptime, nexp = (header.get(card) for card in ("HELIO_RV", "EXPTIME", "NEXP"))
     return {
+        "alias": f"{name.plate:04d}-{name.mjd}-{name.fiber:04d}",
         "plate": name.plate,
         "mjd": name.mjd,
         "fiber": name.fiber,
