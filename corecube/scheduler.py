@@ -6,6 +6,7 @@ alone: the standard pool would break as a whole.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import multiprocessing
@@ -13,6 +14,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -85,8 +87,9 @@ def _run_in_processes(
             while waiting and len(busy) < jobs and not stopping():
                 process, pipe = idle.pop() if idle else _start(function)
                 number = waiting.popleft()
-                pipe.send_bytes(json.dumps(tasks[number]).encode())
                 busy[pipe] = (process, number)
+                with contextlib.suppress(OSError):  # it has died; this is seen below
+                    pipe.send_bytes(json.dumps(tasks[number]).encode())
             if not busy:
                 return
             for ready in wait(list(busy)):
@@ -94,8 +97,9 @@ def _run_in_processes(
                 process, number = busy.pop(pipe)
                 try:
                     result = json.loads(pipe.recv_bytes())
-                except EOFError:
+                except (EOFError, OSError):
                     process.join()
+                    pipe.close()
                     yield Outcome(number, None, _death(process.exitcode))
                 else:
                     idle.append((process, pipe))
@@ -113,14 +117,20 @@ def _start(function: str) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_worker, args=(function, theirs), daemon=True)
-    process.start()
+    # Ctrl-C reaches the whole group of processes; only the coordinator decides what it means.
+    # A process that is started with the signal blocked has it blocked from its first instruction;
+    # the tracker of resources, which spawn needs, must run by then, for it unblocks the signal.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return process, ours
 
 
 def _worker(function: str, pipe: Connection) -> None:
-    # Ctrl-C reaches the whole group of processes; only the coordinator decides what it means
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     work = _function(function)
     while True:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Literal
 
 from corecube.files import Head, open_unpacked, read_unpacked
-from corecube.fits import Header, cards
+from corecube.fits import Fits, Header
 from corecube.frames import Fibers, Image, check_name
 
 Kind = Literal["science", "calibration"]
@@ -69,7 +69,7 @@ class FileHead:
         FileNotUnderstood
             If it is no FITS file, or the header is damaged or beyond the head.
         """
-        return cards(self.head, hdu)
+        return Fits(self.head, self.source.path, partial=True).header(hdu)
 
     def open(self) -> BinaryIO:
         """Return a seekable file on the unpacked bytes, for when the head does not decide."""

@@ -1,7 +1,8 @@
 """The gnomonic (TAN) projection in float64, without astropy: for footprints and cutouts.
 
 Formulas: Calabretta and Greisen 2002, A&A 395, 1077, sections 2 and 5.1.3. A WCS with anything
-beyond CTYPE ``RA---TAN``, ``DEC--TAN``, CRPIX, CRVAL and a CD matrix is left to astropy.
+beyond CTYPE ``RA---TAN`` and ``DEC--TAN`` (in either order), CRPIX, CRVAL and a CD matrix is left
+to astropy, and so is one whose reference point is a pole.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ def is_plain(cards: Cards) -> bool:
     """Say whether the cards are a plain TAN projection on equatorial coordinates."""
     kinds = (str(cards.get("CTYPE1", "")).strip(), str(cards.get("CTYPE2", "")).strip())
     return (
-        kinds == ("RA---TAN", "DEC--TAN")
+        sorted(kinds) == ["DEC--TAN", "RA---TAN"]
         and all(name in cards for name in _USED)
+        and abs(float(cards["CRVAL2" if kinds[0] == "RA---TAN" else "CRVAL1"])) < 90
         and not any(name.startswith(("PV", "A_", "B_", "LONPOLE", "LATPOLE")) for name in cards)
     )
 
@@ -108,4 +110,7 @@ def _parts(cards: Cards) -> tuple[FloatArray, tuple[float, float], float, float]
         [[number("CD1_1"), number("CD1_2")], [number("CD2_1"), number("CD2_2")]], dtype=np.float64
     )
     crpix = (number("CRPIX1"), number("CRPIX2"))
-    return cd, crpix, np.radians(number("CRVAL1")), np.radians(number("CRVAL2"))
+    crval = (number("CRVAL1"), number("CRVAL2"))
+    if str(cards["CTYPE1"]).startswith("DEC"):
+        cd, crval = cd[::-1], crval[::-1]
+    return cd, crpix, np.radians(crval[0]), np.radians(crval[1])

@@ -14,6 +14,7 @@ _KNOWN = frozenset(
     {
         "", "adu", "adu2", "Angstrom", "arcsec", "d", "deg", "electron", "electron / adu", "km / s",
         "mag", "nanomaggy", "nanomaggy / adu", "nanomaggy-2", "pix", "s", FLUX_DENSITY,
+        "1e-17 erg / (Angstrom s cm2 electron)",
     }
 )  # fmt: skip
 """Spellings that need no look at astropy, whose import costs more than a query."""

@@ -78,7 +78,7 @@ def pixel_of(cards: Any, ra: float, dec: float) -> tuple[float, float]:
         return float(x), float(y)
     from corecube.bridges import wcs_from_cards
 
-    x, y = wcs_from_cards(cards).all_world2pix(ra, dec, 0)
+    x, y = wcs_from_cards(cards).all_world2pix(ra, dec, 0, ra_dec_order=True)
     return float(x), float(y)
 
 

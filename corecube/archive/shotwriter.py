@@ -1,17 +1,10 @@
-"""Writing one shot file: frames in, one proved file out.
-
-PyTables reports no error when the disk is full while chunks are written. So nothing that HDF5
-says is believed: after closing, every chunk is read from the disk as bytes and compared with the
-CRC-32 that was taken before it was handed over, and the list of arrays is read back.
-"""
+"""Writing one shot file: frames in, one proved file out (`corecube.archive.proof`)."""
 
 from __future__ import annotations
 
 import hashlib
-import mmap
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +15,12 @@ from corecube import hdf5
 from corecube.archive import chunks, pyramid
 from corecube.archive.durable import FileStamp
 from corecube.archive.layout import FIBER_CHUNK, FORMAT, to_text
-from corecube.errors import ArchiveDamaged, FrameError, NoSpace
+from corecube.archive.proof import prove
+from corecube.errors import FrameError
 from corecube.frames import Array, Column, Fibers, Frame, Image
 from corecube.masks import value
 
 _OUTSIDE = np.uint32(value("outside"))
-_CORRUPT = (OSError, ValueError, KeyError, ArchiveDamaged)
 
 
 class ShotWriter:
@@ -57,6 +50,34 @@ class ShotWriter:
 
     # -- frames ------------------------------------------------------------------------------
 
+    def check(self, frames: Sequence[Frame], grids: Mapping[str, tuple[int, int]]) -> None:
+        """Refuse frames that cannot be added after those that were; nothing is written.
+
+        Parameters
+        ----------
+        frames : sequence of Image or Fibers
+            To be added together, in this order.
+        grids : mapping of group to (int, int)
+            As for `add_block`.
+
+        Raises
+        ------
+        FrameError
+            If a name comes twice, a block does not fit its group or comes before its parent, or
+            error and mask are missing.
+        """
+        images, groups = set(self._images), dict(self._groups)
+        for frame in frames:
+            if isinstance(frame, Image):
+                _check_image(frame, images)
+                images.add(frame.name)
+            elif isinstance(frame, Fibers):
+                group = _group_for(frame, groups, grids.get(frame.name))
+                group.check(frame)
+                groups[frame.name] = replace(group, ids=group.ids.union(frame.id))
+            else:
+                raise FrameError(f"{type(frame).__name__} is neither an Image nor Fibers")
+
     def add_image(self, entry: str, image: Image) -> None:
         """Write an image with its pyramid.
 
@@ -72,10 +93,8 @@ class ShotWriter:
         FrameError
             If there is an image of this name already, or error and mask are missing.
         """
-        if image.name in self._images:
-            raise FrameError(f"two images have the name '{image.name}'")
-        if image.error is None or image.mask is None:
-            raise FrameError(f"image '{image.name}' has no error and mask")
+        _check_image(image, self._images)
+        assert image.error is not None and image.mask is not None
         where = f"/images/{image.name}"
         tiles = chunks.image_chunks(image.flux.shape)
         planes: list[tuple[str, npt.NDArray[Any], str]] = [
@@ -130,14 +149,10 @@ class ShotWriter:
         FrameError
             If the block does not fit the group's earlier blocks.
         """
-        if block.error is None or block.mask is None:
-            raise FrameError(f"group '{block.name}' has no error and mask")
-        group = self._groups.get(block.name)
-        if group is None:
-            if block.parent and block.parent not in self._groups:
-                raise FrameError(f"group '{block.name}' comes before its parent '{block.parent}'")
-            group = self._groups[block.name] = _Group.like(block, grid)
+        group = _group_for(block, self._groups, grid)
         group.check(block)
+        assert block.error is not None and block.mask is not None
+        self._groups[block.name] = group
         first = group.rows
         pad = group.padding(block)
         wave = block.wave.values
@@ -216,31 +231,7 @@ class ShotWriter:
         self._file.root._v_attrs["description_crc"] = np.uint32(chunks.crc(data))
         self._file.root._v_attrs["corecube_format"] = np.int64(FORMAT)
         self._file.close()
-        return self._prove()
-
-    def _prove(self) -> FileStamp:
-        with self.path.open("rb") as raw:
-            os.fsync(raw.fileno())
-            size = os.fstat(raw.fileno()).st_size
-            if size == 0:
-                raise _full(self.path)
-            with (
-                mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ) as mapped,
-                memoryview(mapped) as data,
-            ):
-                sha = hashlib.sha256(data).hexdigest()
-                try:
-                    file = hdf5.open_file(self.path)
-                except _CORRUPT as error:
-                    raise _full(self.path) from error
-                try:
-                    for name, expected in self._crcs.items():
-                        _prove_array(file, data, name, expected, self._arrays[name])
-                except _CORRUPT as error:
-                    raise _full(self.path) from error
-                finally:
-                    file.close()
-        return FileStamp(size, sha)
+        return prove(self.path, self._crcs, self._arrays)
 
     # -- arrays ------------------------------------------------------------------------------
 
@@ -480,6 +471,22 @@ class _Group:
         }  # fmt: skip
 
 
+def _check_image(image: Image, names: Container[str]) -> None:
+    if image.name in names:
+        raise FrameError(f"two images have the name '{image.name}'")
+    if image.error is None or image.mask is None:
+        raise FrameError(f"image '{image.name}' has no error and mask")
+
+
+def _group_for(block: Fibers, groups: Mapping[str, _Group], grid: tuple[int, int] | None) -> _Group:
+    """Return the group of a block, a new one for its first."""
+    if block.error is None or block.mask is None:
+        raise FrameError(f"group '{block.name}' has no error and mask")
+    if block.parent and block.parent not in groups:
+        raise FrameError(f"group '{block.name}' comes before its parent '{block.parent}'")
+    return groups.get(block.name) or _Group.like(block, grid)
+
+
 def _planes(block: Fibers) -> dict[str, tuple[str, ...]]:
     return {name: bits.planes for name, bits in block.bits.items()}
 
@@ -499,29 +506,3 @@ def _small_chunks(values: npt.NDArray[Any]) -> tuple[int, ...]:
     """One chunk up to 1 MB, else pieces along the first axis."""
     row = max(1, values.itemsize * int(np.prod(values.shape[1:], dtype=np.int64)))
     return (max(1, min(values.shape[0], 2**20 // row)), *values.shape[1:])
-
-
-def _prove_array(
-    file: Any, data: memoryview, path: str, expected: Sequence[int], listed: Mapping[str, Any]
-) -> None:
-    """Compare the chunks of an array on the disk with what was handed over."""
-    if not expected:
-        return
-    array = hdf5.node(file, path)
-    if list(array.shape) != list(listed["shape"]):
-        raise ValueError(path)
-    starts = np.ndindex(*(-(-n // c) for n, c in zip(array.shape, array.chunkshape, strict=True)))
-    for index, crc in zip(starts, expected, strict=True):
-        place = array.chunk_info(tuple(i * c for i, c in zip(index, array.chunkshape, strict=True)))
-        found = 0
-        if place.offset is not None:
-            found = chunks.crc(data[place.offset : place.offset + place.size])
-        if found != crc:
-            raise ValueError(path)
-
-
-def _full(path: Path) -> NoSpace:
-    return NoSpace(
-        f"{path.parent}: what was written is not what stands on the disk; the disk is full or "
-        "failing; free some space and run the same command again"
-    )

@@ -25,11 +25,10 @@ def of_entry(plan: ShotPlan, entry: str, based_on: str) -> str:
     )  # fmt: skip
 
 
-def of_shot(plan: ShotPlan, based_on: str) -> str:
-    """Return the fingerprint of a shot: all its entries, its grids, kind and title."""
-    entries = {entry: of_entry(plan, entry, based_on) for entry in plan.entries}
+def of_shot(plan: ShotPlan, entries: Mapping[str, str]) -> str:
+    """Return the fingerprint of a shot: of all its entries (`of_entry`), grids, kind and title."""
     grids = {name: list(grid) for name, grid in plan.grids.items()}
-    return _digest([plan.key, plan.kind, plan.title, entries, grids])
+    return _digest([plan.key, plan.kind, plan.title, dict(entries), grids])
 
 
 def _contents(sources: Sequence[Source]) -> list[list[str]]:

@@ -258,8 +258,7 @@ class _Ingest:
             self._remember(job, result)
             if result["file"]:
                 stamp = FileStamp(result["size"], result["sha256"])
-                digests = result["digests"]
-                taken = tuple(i.with_digest(digests[i.source.path]) for i in job.infos)
+                taken = tuple(FileInfo.from_json(info) for info in result["infos"])
                 ready.append((NewShot(result["file"], stamp, taken), job, result))
             else:
                 self._ended(job, result)
@@ -316,7 +315,7 @@ class _Ingest:
             state = "ingested" if job.old is None else "replaced"
         report = ShotReport(
             identity, state, result["error"],
-            [e for e in job.plan.entries if e not in failed] if result["file"] else [],
+            result["entries"] if result["file"] else [],
             failed, round(result.get("seconds", 0.0), 3), result.get("peak_bytes", 0),
         )  # fmt: skip
         self.shots.append(report)

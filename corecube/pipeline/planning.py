@@ -313,7 +313,9 @@ def _decide(
         entry: stored.state.failed[code]["reason"]
         for entry, code in entries.items() if code in stored.state.failed
     }  # fmt: skip
-    same = old is not None and old.fingerprint == fingerprint.of_shot(shot, based_on)
+    # where a changed file failed before, the shot has what the entry was made of until then
+    codes = entries | {e: old.entries[e] for e in failed if old is not None and e in old.entries}
+    same = old is not None and old.fingerprint == fingerprint.of_shot(shot, codes)
     hopeless = old is None and len(failed) == len(entries)
     if (same or hopeless) and not force:
         result.shots.append(

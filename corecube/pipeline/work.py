@@ -77,22 +77,22 @@ def make_shot(data: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``file`` ("" if nothing could be read), ``size``, ``sha256``, ``failed`` (entry to
-        [fingerprint, reason]), ``notes`` (entry to lines), ``digests`` (path to sha256),
-        ``error`` (why the shot as a whole failed), ``fatal`` (the disk is full),
-        ``seconds``, ``peak_bytes``.
+        ``file`` ("" if nothing could be read), ``size``, ``sha256``, ``entries`` (in the file),
+        ``infos`` (of the files it was made of, with digests), ``failed`` (entry to [fingerprint,
+        reason]), ``notes`` (entry to lines), ``error`` (why the shot as a whole failed),
+        ``fatal`` (the disk is full), ``seconds``, ``peak_bytes``.
     """
     started = time.perf_counter()
     task = Task(**data)
     result: dict[str, Any] = {
-        "file": "", "failed": {}, "notes": {}, "digests": {}, "error": "", "fatal": False,
+        "file": "", "failed": {}, "notes": {}, "error": "", "fatal": False,
     }  # fmt: skip
     temporary = temporary_path(Path(task.archive) / task.file)
     try:
         _Maker(task, temporary, result).make()
     except NoSpace as error:
         result |= {"error": str(error), "fatal": True}
-    except (OSError, MemoryError, CorecubeError) as error:
+    except Exception as error:  # whatever happens costs this shot, never the run
         result["error"] = _line(error)
     finally:
         temporary.unlink(missing_ok=True)
@@ -115,29 +115,30 @@ class _Maker:
     def make(self) -> None:
         self._read_digests()
         numbers = configuration.fingerprint_fields(self.config)
-        based_on = fingerprint.basis(self.caller.instrument.data_version, numbers)
-        prints = {e: fingerprint.of_entry(self.plan, e, based_on) for e in self.plan.entries}
+        self.based_on = fingerprint.basis(self.caller.instrument.data_version, numbers)
         archive = Path(self.task.archive)
         promised = self.caller.call("archive_columns", config=self.config) or {}
         scratch = tempfile.mkdtemp(prefix="corecube-")
         writer = ShotWriter(self.temporary)
         done: dict[str, str] = {}
-        old = StoredShot(archive / self.task.old) if self.task.carried else None
+        old = StoredShot(archive / self.task.old) if self.task.old else None
         try:
             context = Context(scratch)
-            for entry in self.plan.entries:
+            for entry in tuple(self.plan.entries):
                 if old is not None and entry in self.task.carried:
                     frames = _stored_frames(old, entry)
                 else:
-                    frames = self._frames(entry, context, promised, prints[entry])
+                    frames = self._frames(writer, entry, context, promised)
+                    if not frames and old is not None and entry in old.description["entries"]:
+                        frames = self._as_before(old, entry)
                 for frame in frames:
                     self._write(writer, entry, frame)
                 if frames:
-                    done[entry] = prints[entry]
+                    done[entry] = self._print(entry)
                 del frames
             if not done:
                 return
-            stamp = writer.finish(*self._description(based_on, done))
+            stamp = writer.finish(*self._description(done))
         except hdf5.library().HDF5ExtError as error:
             raise NoSpace(
                 f"{archive}: HDF5 could not write; the disk is full or failing; free some space "
@@ -149,7 +150,10 @@ class _Maker:
                 old.close()
             shutil.rmtree(scratch, ignore_errors=True)
         commit_file(self.temporary, archive / self.task.file)
-        self.result |= {"file": self.task.file, "size": stamp.size, "sha256": stamp.sha256}
+        self.result |= {
+            "file": self.task.file, "size": stamp.size, "sha256": stamp.sha256,
+            "entries": list(done), "infos": [info.to_json() for info in self.infos],
+        }  # fmt: skip
 
     def _read_digests(self) -> None:
         new: dict[str, Source] = {}
@@ -157,10 +161,39 @@ class _Maker:
             if not source.digest:
                 new[source.path] = replace(source, digest=digest(source.path))
         self.plan = self.plan.map_sources(new)
-        self.result["digests"] = {s.path: s.digest for s in self.plan.sources}
+        digests = {source.path: source.digest for source in self.plan.sources}
+        infos = [FileInfo.from_json(info) for info in self.task.infos]
+        self.infos = [info.with_digest(digests[info.source.path]) for info in infos]
+
+    def _print(self, entry: str) -> str:
+        return fingerprint.of_entry(self.plan, entry, self.based_on)
+
+    def _as_before(self, old: StoredShot, entry: str) -> list[Frame]:
+        """Return what the stored shot has of an entry whose new files failed.
+
+        Plan and infos then name the files that it was made of.
+
+        Raises
+        ------
+        FrameError
+            If the entry would be made otherwise now: then the shot stays as it is.
+        """
+        before, failed = old.plan.entries[entry], self.plan.entries[entry]
+        self.plan = replace(self.plan, entries={**self.plan.entries, entry: before})
+        if self._print(entry) != old.description["entries"][entry]:
+            raise FrameError(
+                f"entry '{entry}' failed ({self.result['failed'][entry][1]}), and what is stored "
+                "of it was made with other settings or companions; the shot stays as it was"
+            )
+        paths = {source.path for source in failed + before}
+        named = {source.path for source in before}
+        self.infos = [info for info in self.infos if info.source.path not in paths] + [
+            info for info in old.infos if info.source.path in named
+        ]
+        return _stored_frames(old, entry)
 
     def _frames(
-        self, entry: str, context: Context, promised: Mapping[str, Any], code: str
+        self, writer: ShotWriter, entry: str, context: Context, promised: Mapping[str, Any]
     ) -> list[Frame]:
         """Read, calibrate and give errors to the frames of an entry; [] if it fails."""
         try:
@@ -176,15 +209,16 @@ class _Maker:
             if self.plan.kind == "science":
                 for frame in frames:
                     _check_columns(frame, promised)
+            writer.check(frames, self.plan.grids)
         except MemoryError:
             raise
         except OSError as error:
             if error.errno is not None:
                 raise
-            self.result["failed"][entry] = [code, _line(error)]
+            self.result["failed"][entry] = [self._print(entry), _line(error)]
             return []
         except Exception as error:  # a damaged file costs its entry, whatever the plugin raises
-            self.result["failed"][entry] = [code, _line(error)]
+            self.result["failed"][entry] = [self._print(entry), _line(error)]
             return []
         notes = [note for frame in frames for note in frame.provenance.notes]
         if notes:
@@ -205,9 +239,7 @@ class _Maker:
         else:
             raise FrameError(f"{type(frame).__name__} is neither an Image nor Fibers")
 
-    def _description(
-        self, based_on: str, done: Mapping[str, str]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _description(self, done: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
         sources = self.plan.sources
         description = {
             "instrument": self.task.instrument,
@@ -219,18 +251,16 @@ class _Maker:
             "software": f"corecube {version('corecube')}",
             "plugin": f"{self.caller.plugin.distribution} {self.caller.plugin.version}",
             "data_version": self.caller.instrument.data_version,
-            "fingerprint": fingerprint.of_shot(self.plan, based_on),
-            "basis": based_on,
+            "fingerprint": fingerprint.of_shot(
+                self.plan, {entry: self._print(entry) for entry in self.plan.entries}
+            ),
+            "basis": self.based_on,
             "entries": dict(done),
             "raw_bytes": sum(source.size for source in sources),
         }
-        infos = [
-            FileInfo.from_json(info).with_digest(self.result["digests"][info["source"]["path"]])
-            for info in self.task.infos
-        ]
         history = {
             "plan": self.plan.to_json(), "config": self.task.config,
-            "infos": [info.to_json() for info in infos],
+            "infos": [info.to_json() for info in self.infos],
         }  # fmt: skip
         return description, history
 

@@ -7,7 +7,6 @@ Pier et al. 2003, AJ 125, 1559; for the TAN projection Calabretta and Greisen 20
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -215,58 +214,6 @@ def wcs_cards(header: Header) -> dict[str, float | int | str]:
         raise FileNotUnderstood(f"{header.where}: the projection is {kinds}, TAN was expected")
     cards["RADESYS"] = header.string("RADESYS", header.string("RADECSYS", "ICRS"))
     return cards
-
-
-def tan_to_sky(
-    cards: Mapping[str, float | int | str], x: npt.ArrayLike, y: npt.ArrayLike
-) -> tuple[Floats, Floats]:
-    """Return the positions of pixels by a TAN WCS.
-
-    Parameters
-    ----------
-    cards : mapping
-        CTYPE, CRPIX, CRVAL and CD; degrees.
-    x, y : float array
-        Pixels, 0 at the centre of the first.
-
-    Returns
-    -------
-    ra, dec : float64 array
-        Degrees, 0 <= ra < 360.
-    """
-    number = {name: float(value) for name, value in cards.items() if not isinstance(value, str)}
-    u = np.asarray(x, dtype=np.float64) + 1.0 - number["CRPIX1"]
-    v = np.asarray(y, dtype=np.float64) + 1.0 - number["CRPIX2"]
-    first = np.radians(number["CD1_1"] * u + number["CD1_2"] * v)
-    second = np.radians(number["CD2_1"] * u + number["CD2_2"] * v)
-    ra0, dec0 = np.radians(number["CRVAL1"]), np.radians(number["CRVAL2"])
-    if str(cards["CTYPE1"]).startswith("DEC"):
-        first, second, ra0, dec0 = second, first, dec0, ra0
-    # The unit vector along the line of sight in the frame of the tangent point, then on the sky.
-    sin0, cos0 = np.sin(dec0), np.cos(dec0)
-    forward = cos0 - second * sin0
-    ra = ra0 + np.arctan2(first, forward)
-    dec = np.arctan2(sin0 + second * cos0, np.hypot(first, forward))
-    return np.mod(np.degrees(ra), 360.0), np.degrees(dec)
-
-
-def footprint(cards: Mapping[str, float | int | str], rows: int, columns: int) -> Floats:
-    """Return the corners of a frame's outer pixel edges.
-
-    Parameters
-    ----------
-    cards : mapping
-        As for `tan_to_sky`.
-    rows, columns : int
-
-    Returns
-    -------
-    float64 array (4, 2)
-        ra, dec in degrees, in order around the frame.
-    """
-    left, right, bottom, top = -0.5, columns - 0.5, -0.5, rows - 0.5
-    ra, dec = tan_to_sky(cards, [left, right, right, left], [bottom, bottom, top, top])
-    return np.stack([ra, dec], axis=1)
 
 
 def middle_of_exposure(mjd: float, y: npt.ArrayLike) -> Floats:

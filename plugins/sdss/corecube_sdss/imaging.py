@@ -15,8 +15,9 @@ from corecube.frames import Array, Bits, Factor, Image, NoiseCheck
 from corecube.masks import MaskArray, valid, value
 from corecube.provenance import Provenance
 from corecube.shots import Context, ShotPlan, Source
+from corecube.tan import outline
 from corecube_sdss import companions, masks
-from corecube_sdss.astrom import footprint, row_times, wcs_cards
+from corecube_sdss.astrom import row_times, wcs_cards
 from corecube_sdss.frames import NEW_ROWS, UNIT, FrameFile, read_frame
 from corecube_sdss.noise import NOT_MODELLED, Electronics, NoiseInputs, error_image, from_table
 from corecube_sdss.settings import SdssConfig
@@ -68,7 +69,7 @@ def read_image(plan: ShotPlan, entry: str, config: SdssConfig, context: Context)
         header=frame.header.lines(),
         cards=cards,
         band=entry,
-        footprint=footprint(cards, rows, columns),
+        footprint=outline(cards, (rows, columns)),
         times=row_times(frame.mjd, frame.origin[1], rows),
         provenance=Provenance(
             sources=tuple(PurePath(s.path).name for s in (*plan.entries[entry], *plan.companions)),

@@ -1,0 +1,246 @@
+"""Frames against golden values, an independent float64 computation, and their own counts."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from corecube.frames import Image
+from corecube.masks import counts, value
+from corecube.tan import to_sky
+from corecube_sdss import companions, plugin
+from corecube_sdss.astrom import AsTrans, middle_of_exposure
+from corecube_sdss.frames import Field
+from corecube_sdss.noise import from_table
+from corecube_sdss.settings import SdssConfig
+from corecube_sdss.sky import sky_image
+
+GOLDEN = runpy.run_path(str(Path(__file__).with_name("golden.py")))
+Get = Callable[[str], Image]
+CONFIG = SdssConfig()
+
+ERROR = 5e-7
+"""float32 has 6e-8; five roundings, and what the cancellation of I / c and S adds."""
+SUM = 1e-9
+
+
+def sky(image: Image) -> Any:
+    grid, x, y = (image.calibration[name].values for name in ("sky", "sky_x", "sky_y"))
+    return sky_image(grid, x, y)
+
+
+def dn(image: Image) -> Any:
+    return image.flux / image.calibration["flux_per_dn"].values.astype(np.float64) + sky(image)
+
+
+@pytest.mark.parametrize("row", GOLDEN["FRAMES"], ids=lambda row: row[0])
+def test_frames(image: Get, row: tuple[Any, ...]) -> None:
+    label, gain, dark, grid, total, median_dn, offset, median_error, total_error = row
+    frame = image(label)
+    assert frame.error is not None
+    assert frame.name == frame.band == label[0]
+    assert frame.flux.dtype == frame.error.dtype == np.float32
+    assert float(frame.calibration["gain"].values) == gain
+    assert float(frame.calibration["dark_variance"].values) == dark
+    assert frame.calibration["sky"].values.shape == grid
+    assert_allclose(frame.flux.sum(dtype=np.float64), total, rtol=SUM)
+    recovered = dn(frame)
+    assert_allclose(np.median(recovered), median_dn, atol=1e-6)
+    distance = recovered - np.rint(recovered)
+    assert_allclose(np.median(np.abs(distance)), offset, atol=1e-6)
+    assert abs(np.median(distance)) < 1e-5
+    assert_allclose(np.median(frame.error), median_error, rtol=ERROR)
+    assert_allclose(frame.error.sum(dtype=np.float64), total_error, rtol=ERROR)
+
+
+@pytest.mark.parametrize("label", [row[0] for row in GOLDEN["FRAMES"]])
+def test_every_error_is_that_of_float64(image: Get, label: str) -> None:
+    frame = image(label)
+    factor = frame.calibration["flux_per_dn"].values.astype(np.float64)
+    gain, dark = (float(frame.calibration[name].values) for name in ("gain", "dark_variance"))
+    assert frame.error is not None
+    assert_allclose(frame.error, factor * np.sqrt(dn(frame) / gain + dark), rtol=ERROR)
+
+
+@pytest.mark.parametrize("row", GOLDEN["PIXELS"], ids=lambda row: f"{row[0]}-{row[1]}")
+def test_pixels(image: Get, row: tuple[Any, ...]) -> None:
+    label, place, flux, level, number, error = row
+    frame = image(label)
+    assert frame.error is not None
+    assert_allclose(frame.flux[place], flux, rtol=1e-9)
+    assert_allclose(sky(frame)[place], level, rtol=5e-9)
+    assert_allclose(dn(frame)[place], number, rtol=1e-8)
+    assert_allclose(frame.error[place], error, rtol=ERROR)
+
+
+@pytest.mark.parametrize("row", GOLDEN["POSITIONS"], ids=lambda row: f"{row[0]}-{row[1]}")
+def test_positions(image: Get, row: tuple[Any, ...]) -> None:
+    label, pixel, by_tan, by_astrans = row
+    frame = image(label)
+    assert frame.cards is not None
+    assert_allclose(to_sky(frame.cards, *pixel), by_tan, rtol=0, atol=1e-9)
+    terms = AsTrans.from_values(frame.calibration["astrans"].values)
+    assert_allclose(terms.to_sky(*pixel), by_astrans, rtol=0, atol=1e-9)
+    assert_allclose(terms.to_pixel(*by_astrans), pixel, rtol=0, atol=1e-5)  # 1e-10 deg is 1e-6 px
+    assert_allclose(terms.to_pixel(*terms.to_sky(*pixel)), pixel, rtol=0, atol=1e-6)
+
+
+STAR, GALAXY = (38.301799, -0.133922), (38.265354, -0.218451)
+
+
+@pytest.mark.parametrize("row", GOLDEN["CUTOUTS"], ids=lambda row: f"{row[0]}-{row[1]}")
+def test_cutouts_of_star_and_galaxy(image: Get, row: tuple[Any, ...]) -> None:
+    label, target, pixel, corner, pixels, flux, error, largest = row
+    frame = image(label)
+    assert frame.error is not None
+    place = frame.wcs.wcs_world2pix(*(STAR if target == "star" else GALAXY), 0)
+    assert_allclose(place, pixel, rtol=0, atol=1e-6)
+    assert tuple(math.floor(part + 0.5) - 32 for part in pixel) == corner
+    x, y = corner
+    window = (slice(max(y, 0), y + 64), slice(max(x, 0), x + 64))
+    assert frame.flux[window].size == pixels
+    # The golden sums of cut-outs have nine digits.
+    assert_allclose(frame.flux[window].sum(dtype=np.float64), flux, rtol=5e-9)
+    assert_allclose(np.sqrt((frame.error[window].astype(float) ** 2).sum()), error, rtol=ERROR)
+    assert_allclose(frame.flux[window].max(), largest, rtol=1e-8)
+
+
+@pytest.mark.parametrize("row", GOLDEN["STAR_TIMES"], ids=lambda row: row[0])
+def test_time_of_the_stars_row(image: Get, row: tuple[Any, ...]) -> None:
+    label, middle = row
+    frame = image(label)
+    y = next(r[2][1] for r in GOLDEN["CUTOUTS"] if r[:2] == (label, "star"))
+    start, end = np.asarray(frame.times.start), np.asarray(frame.times.end)
+    assert frame.times.quality == "exact"
+    rows = np.arange(len(start))
+    found = np.interp(y, rows, (start + end) / 2)
+    assert abs(found - middle) < 2e-8  # days; the golden value has eight decimals
+    assert_allclose((end - start) * 86400.0, 53.907456, atol=2e-6)
+    assert_allclose(np.diff(start) * 86400.0, 0.026322, atol=2e-6)
+
+
+def test_times_of_the_catalogue(sdss_data: Path, image: Get) -> None:
+    objects = companions.read_objects(
+        (sdss_data / "1000-1-0100/photoObj-001000-1-0100.fits").read_bytes()
+    )
+    frame = image("r-001000-1-0100")
+    start, end = np.asarray(frame.times.start), np.asarray(frame.times.end)
+    # Row 0 was read half an exposure after the middle of its exposure.
+    mjd = (start[0] + end[0]) / 2 + 53.907456 / 2 / 86400
+    expected = objects.tai[:, 2] / 86400.0
+    assert_allclose(
+        middle_of_exposure(mjd, objects.y[:, 2]) * 86400, expected * 86400, rtol=0, atol=1e-3
+    )
+
+
+@pytest.mark.parametrize("row", GOLDEN["WIDTHS"], ids=lambda row: row[0])
+def test_noise_check(image: Get, row: tuple[Any, ...]) -> None:
+    label, width = row
+    check = plugin.corecube_check_noise(image(label), CONFIG)
+    assert check is not None
+    # All pixels against those of the primary part: they differ in the fourth digit.
+    assert check.width == pytest.approx(width, abs=6e-4)
+    assert check.pixels > 3_000_000
+
+
+@pytest.mark.parametrize(("what", "camcol", "band", "run", "number"), GOLDEN["THRESHOLDS"])
+def test_thresholds(what: str, camcol: int, band: str, run: int, number: float) -> None:
+    electronics = from_table(Field(run, camcol, 100, band))
+    assert (electronics.gain if what == "gain" else electronics.dark_variance) == number
+
+
+def test_the_doubtful_gain_is_named() -> None:
+    assert "5.195" in from_table(Field(2583, 2, 136, "i")).note
+    for field in (Field(2583, 2, 136, "r"), Field(1099, 2, 136, "i"), Field(2583, 3, 136, "i")):
+        assert not from_table(field).note
+
+
+def test_companions_say_what_the_pipeline_used(sdss_data: Path) -> None:
+    import gzip
+
+    folder = sdss_data / "2583-2-0136"
+    psfield = gzip.decompress((folder / "psField-002583-2-0136.fit.gz").read_bytes())
+    photofield = gzip.decompress((folder / "photoField-002583-2.fits.gz").read_bytes())
+    for band in "ugriz":
+        field = Field(2583, 2, 136, band)
+        first = companions.psfield_electronics(psfield, field)
+        second = companions.photofield_electronics(photofield, field)
+        table = from_table(field)
+        assert second is not None
+        assert first.gain == second.gain == (5.195 if band == "i" else table.gain)
+        assert first.dark_variance == second.dark_variance == table.dark_variance
+    assert companions.photofield_electronics(photofield, Field(2583, 2, 20, "r")) is None
+    assert companions.last_field(photofield, Field(2583, 2, 136)) == 256
+    assert companions.last_field(photofield, Field(2583, 3, 136)) is None
+
+
+def test_a_field_without_objects(sdss_data: Path) -> None:
+    path = sdss_data / "2583-2-0136/photoObj-002583-2-0136.fits"
+    objects = companions.read_objects(path.read_bytes())
+    assert len(objects.objid) == 0 and objects.psf_flux.shape == (0, 5)
+
+
+def test_a_field_with_all_its_companions(sdss_data: Path, read_frames: Any) -> None:
+    (frame,) = read_frames(*sorted((sdss_data / "2583-2-0136").iterdir()))
+    assert "psField" in frame.calibration["gain"].description
+    assert frame.mask is not None and frame.bits["fpM"].values.dtype == np.uint16
+    planes = counts(frame.mask)
+    assert planes["interpolated"] == 33370
+    assert planes["saturated"] == 6703
+    assert planes["cosmic_ray"] == 1158
+    assert planes["source"] == 665261
+    assert planes["not_primary"] == 128 * 2048
+    assert set(planes) == {"interpolated", "saturated", "cosmic_ray", "source", "not_primary"}
+    assert (frame.mask[1361:] & value("not_primary")).all()
+    assert any("photoField" in source for source in frame.provenance.sources)
+    # 2583 has the table's gain in r, so that the golden errors hold with the companion too.
+    assert_allclose(np.median(frame.error), 0.03154940577, rtol=ERROR)
+
+
+@pytest.mark.parametrize("label", ["r-002820-3-0122", "g-003565-1-0058", "r-001000-1-0100"])
+def test_factors_lead_from_electrons_to_flux(image: Get, label: str) -> None:
+    frame = image(label)
+    gain, level, factor = plugin.corecube_calibration_factors(frame, CONFIG)
+    assert [f.operation for f in (gain, level, factor)] == ["divide", "add", "multiply"]
+    electrons = dn(frame) * float(gain.values)
+    replayed = factor.apply(level.apply(gain.apply(electrons)))
+    # The sky of some hundred DN cancels: 1e-13 of it is left.
+    assert_allclose(replayed, frame.flux, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("label", [row[0] for row in GOLDEN["FRAMES"]])
+def test_the_wcs_and_the_footprint_are_astropys(image: Get, label: str) -> None:
+    frame = image(label)
+    rows, columns = frame.flux.shape
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(-100, 2200, (2, 200))
+    assert frame.cards is not None and frame.footprint is not None
+    assert_allclose(to_sky(frame.cards, x, y), frame.wcs.wcs_pix2world(x, y, 0), rtol=0, atol=1e-9)
+    corners = [[-0.5, -0.5], [columns - 0.5, -0.5], [columns - 0.5, rows - 0.5], [-0.5, rows - 0.5]]
+    assert_allclose(frame.footprint, frame.wcs.wcs_pix2world(corners, 0), rtol=0, atol=1e-9)
+
+
+def test_the_repeated_rows_are_the_same_sky(image: Get) -> None:
+    first, second = image("g-003565-1-0058"), image("g-003565-1-0059")
+    # Independent dithers when counts were rounded: two thirds agree, none is far off.
+    difference = np.rint(dn(first)[1361:]) - np.rint(dn(second)[:128])
+    assert 0.6 < np.mean(difference == 0) < 0.7
+    assert np.mean(np.abs(difference) <= 2) > 0.999
+    start_first, start_second = np.asarray(first.times.start), np.asarray(second.times.start)
+    assert abs(start_first[1361] - start_second[0]) * 86400 < 0.02
+
+
+def test_header_and_provenance(image: Get) -> None:
+    frame = image("r-001000-1-0100")
+    assert any(line.startswith("FILTER  = 'r") for line in frame.header.splitlines())
+    assert any("BUNIT" in note for note in frame.provenance.notes)
+    assert frame.provenance.sources == ("frame-r-001000-1-0100.fits.bz2",)
+    assert frame.provenance.not_modelled
+    assert frame.unit == "nanomaggy"
