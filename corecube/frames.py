@@ -24,7 +24,8 @@ from corecube.units import check
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,79}")
+# PyTables does not find a node whose name ends with a dot.
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+-]{0,78}[A-Za-z0-9 _+-])?")
 _BIT_DTYPES = ("uint8", "uint16", "uint32", "uint64")
 
 
@@ -34,13 +35,13 @@ def check_name(name: str, what: str) -> str:
     Raises
     ------
     FrameError
-        If it does not begin with a letter or digit, is longer than 80 characters, or has others
-        than letters, digits, blanks and ``. _ + -``.
+        If it does not begin with a letter or digit, ends with a dot, is longer than 80 characters,
+        or has others than letters, digits, blanks and ``. _ + -``.
     """
     if not _NAME.fullmatch(name):
         raise FrameError(
             f"{what} '{name}' is no name: use 1 to 80 letters, digits, blanks, '._+-', "
-            "beginning with a letter or digit"
+            "beginning with a letter or digit and not ending with a dot"
         )
     return name
 

@@ -112,7 +112,9 @@ def open_file(path: Path | str, mode: Literal["r", "w"] = "r") -> Any:
     """
     tables = library()
     try:
-        return tables.open_file(str(path), mode)
+        # what we write is plain HDF5, without the attributes that PyTables keeps for itself
+        own = {"pytables_sys_attrs": False} if mode == "w" else {}
+        return tables.open_file(str(path), mode, **own)
     except (tables.HDF5ExtError, ValueError, _RefusingPickle.UnpicklingError) as error:
         raise ArchiveDamaged(f"{path}: cannot be opened as HDF5; it is truncated or damaged") from (
             error

@@ -18,9 +18,6 @@ import numpy.typing as npt
 COMPRESSION: Final = {"complevel": 5, "complib": "blosc:lz4", "shuffle": False, "bitshuffle": True}
 """The filter as PyTables names it, without the checksum."""
 
-_BLOCK: Final = 256
-_WEIGHTS: Final = np.arange(_BLOCK, 0, -1, dtype=np.uint32)
-
 
 def image_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the chunk shape of an image plane, fit for cutouts of 64 x 64 pixels."""
@@ -34,32 +31,9 @@ def encode(chunk: npt.NDArray[Any]) -> bytes:
     ----------
     chunk : contiguous array of the full chunk shape
     """
-    data: bytes = _blosc().compress(chunk, b"lz4", 5, 2, 0)
-    return data + fletcher32(data).to_bytes(4, "little")
-
-
-def fletcher32(data: bytes) -> int:
-    """Return HDF5's Fletcher checksum of `data`.
-
-    Big-endian 16-bit words w_i (i from 0 to n - 1): s1 = sum w_i, s2 = sum (n - i) w_i, each
-    reduced to 1 ... 65535 modulo 65535 (0 only if it is 0); an odd last byte is a high byte.
-    Words are read as little-endian: with exchanged bytes each sum is 256 times as large modulo
-    65535. Sums of blocks of 256 words fit into 32 bits; einsum is the fastest way to them that
-    starts no threads.
-    """
-    size = len(data)
-    words = -(-size // 2)
-    blocks = -(-words // _BLOCK)
-    padded = np.zeros(blocks * _BLOCK, dtype="<u2")
-    padded.view(np.uint8)[:size] = np.frombuffer(data, dtype=np.uint8)
-    wide = padded.reshape(blocks, _BLOCK).astype(np.uint32)
-    plain = np.einsum("ij->i", wide).astype(np.int64)
-    weighted = np.einsum("ij,j->i", wide, _WEIGHTS).astype(np.int64)
-    # weights count from the end of the data, not from that of the padding
-    behind = np.arange(blocks, 0, -1, dtype=np.int64) * _BLOCK - _BLOCK - (padded.size - words)
-    first = 256 * int(plain.sum())
-    second = 256 * int((weighted + behind * plain).sum())
-    return _reduced(second) << 16 | _reduced(first)
+    blosc, fletcher32 = _codecs()
+    stored: bytes = fletcher32.encode(blosc.compress(chunk, b"lz4", 5, blosc.BITSHUFFLE, 0))
+    return stored
 
 
 def crc(data: bytes | memoryview) -> int:
@@ -118,14 +92,10 @@ def _plane(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Any:
             yield (top, number * columns), buffer[number]
 
 
-def _reduced(number: int) -> int:
-    return (number % 65535 or 65535) if number else 0
-
-
 @cache
-def _blosc() -> Any:
-    from numcodecs import blosc
+def _codecs() -> tuple[Any, Any]:
+    from numcodecs import Fletcher32, blosc
 
     # one thread per process: ingest runs in as many processes as there are cores
     blosc.use_threads = False
-    return blosc
+    return blosc, Fletcher32()

@@ -19,7 +19,15 @@ INDEX: Final = "index"
 CATALOGUE: Final = "catalogue"
 
 FIBER_CHUNK: Final = 32
-"""Fibres in a chunk: 133 kB of float32 at 1036 wavelengths."""
+"""Most fibres in a chunk."""
+
+_FIBER_PIXELS: Final = FIBER_CHUNK * 1040
+"""Pixels in a chunk of fibres: 133 kB of float32, so that one spectrum is read quickly."""
+
+
+def fiber_rows(width: int) -> int:
+    """Return the fibres in a chunk of an array with `width` wavelengths."""
+    return max(1, min(FIBER_CHUNK, _FIBER_PIXELS // max(1, width)))
 
 
 def shot_path(instrument: str, key: str, generation: int) -> str:

@@ -118,6 +118,8 @@ def get(archive: Archive, name: str) -> Row:
 def find(archive: Archive, text: str) -> list[Row]:
     """Return all that a name may mean; see `Archive.find`."""
     text = text.strip().strip("/")
+    if not text:
+        raise missing_shot(archive, text)
     exact = _exact(archive, text)
     if exact is not None:
         return [exact]
@@ -169,9 +171,13 @@ def _inside(archive: Archive, record: ShotRecord, rest: list[str]) -> Row | None
 
 
 def _by_end(archive: Archive, text: str) -> Iterator[Row]:
-    """Yield what the end of a full name fits: ``KEY``, ``KEY/image``, ``KEY/group/id``."""
+    """Yield what the end of a full name fits: ``KEY``, ``KEY/image``, ``image``, ``group/id``."""
     parts = text.split("/")
     for record in archive.state.catalogue.by_identity.values():
+        inside = _inside(archive, record, parts)
+        if inside is not None:
+            yield inside
+            continue
         for length in range(len(parts), 0, -1):
             head = "/".join(parts[:length])
             if record.identity.endswith(f"/{head}"):

@@ -63,7 +63,8 @@ def levels(flux: npt.NDArray[Any], error: npt.NDArray[Any], mask: MaskArray) -> 
         return
     seen = int(np.bitwise_or.reduce(mask, axis=None))
     masked = seen != 0
-    whole = not seen & EXCLUDING and bool(np.isfinite(flux.sum()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = not seen & EXCLUDING and bool(np.isfinite(flux.sum()))
     good = None if whole else valid(mask) & np.isfinite(flux)
     total, variance = _first_sums(flux, good), _first_sums(error, good, np.square)
     pixels = _first_sums(good.astype(np.float32), None) if good is not None else None
@@ -111,7 +112,8 @@ def _first_sums(
     for top in range(0, values.shape[0], _ROWS):
         part = values[top : top + _ROWS]
         if change is not None:
-            part = change(part)
+            with np.errstate(over="ignore"):
+                part = change(part)
         if good is not None:
             part = np.where(good[top : top + _ROWS], part, 0)
         result[top // 2 : (top + _ROWS) // 2] = _sums(part)
@@ -119,7 +121,8 @@ def _first_sums(
 
 
 def _sums(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return _pairs(_pairs(values, np.add, 0), np.add, 1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is too large becomes infinite
+        return _pairs(_pairs(values, np.add, 0), np.add, 1)
 
 
 def _joined(mask: MaskArray) -> MaskArray:

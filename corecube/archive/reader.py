@@ -205,7 +205,7 @@ class Archive:
         radius : str or float
             ``"2 arcsec"``, or degrees.
         **select
-            See `corecube.archive.query.Select`.
+            See `corecube.archive.selection.Select`.
 
         Raises
         ------

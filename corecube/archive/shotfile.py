@@ -126,7 +126,8 @@ class StoredShot(Shot):
         same = node.dtype.kind == "S" if text else node.dtype == np.dtype(listed["dtype"])
         if list(node.shape) != listed["shape"] or not same:
             raise ArchiveDamaged(f"{self.path}: {path} is not as described")
-        return hdf5.read(self._file, path, key)
+        values = hdf5.read(self._file, path, key)
+        return values.reshape(()) if listed.get("scalar") else values
 
     def texts(self, path: str, key: Any = Ellipsis) -> tuple[str, ...]:
         """Return a text column, or a part of it."""
@@ -143,9 +144,8 @@ class StoredShot(Shot):
         for name, digest in names.items():
             path = f"/calibration/{digest}"
             listed = self.description["arrays"][path]
-            values = self.read(path)
             found[name] = Array(
-                values.reshape(()) if listed.get("scalar") else values,
+                self.read(path),
                 listed.get("unit", ""),
                 tuple(listed.get("axes", ())),
                 listed.get("description", ""),
@@ -265,8 +265,8 @@ class StoredShot(Shot):
         def layer(name: str) -> Array:
             path = f"{where}/layers/{name}"
             about = listed[path]
+            axes = tuple(about.get("axes", ()))
             values = self.read(path, key)
-            axes = ("fiber", "wave", "depth")[: values.ndim]
             return Array(values, about.get("unit", ""), axes, about.get("description", ""))
 
         columns: dict[Column, Any] = {}
@@ -332,6 +332,8 @@ def shifted(
 
 def joined(parts: list[Provenance]) -> Provenance:
     """Return one provenance of several, each line once."""
+    if len(parts) == 1:
+        return parts[0]
 
     def once(name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(line for part in parts for line in getattr(part, name)))

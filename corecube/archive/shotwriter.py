@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from corecube import hdf5
 from corecube.archive import chunks, pyramid
 from corecube.archive.durable import FileStamp
-from corecube.archive.layout import FIBER_CHUNK, FORMAT, to_text
+from corecube.archive.layout import FORMAT, fiber_rows, to_text
 from corecube.archive.proof import prove
 from corecube.errors import FrameError
 from corecube.frames import Array, Column, Fibers, Frame, Image
@@ -156,27 +156,29 @@ class ShotWriter:
         first = group.rows
         pad = group.padding(block)
         wave = block.wave.values
-        pixels: dict[str, tuple[npt.NDArray[Any], Any, str, str]] = {
-            "flux": (block.flux, np.nan, block.unit, ""),
-            "error": (block.error, np.nan, block.unit, ""),
-            "mask": (block.mask, _OUTSIDE, "", ""),
-        }
+        pixels = {
+            "flux": _pixels(block.flux, block.unit), "error": _pixels(block.error, block.unit),
+            "mask": _pixels(block.mask),
+        }  # fmt: skip
         if wave is not None and wave.ndim == 2:
-            pixels["wave"] = (wave, np.nan, block.wave.unit, "")
+            pixels["wave"] = _pixels(wave, block.wave.unit)
         for name, bits in block.bits.items():
-            pixels[f"bits/{name}"] = (bits.values, 0, "", "")
+            pixels[f"bits/{name}"] = _pixels(bits.values)
         for name, layer in block.layers.items():
             if layer.values.shape == block.flux.shape:
-                pixels[f"layers/{name}"] = (layer.values, np.nan, layer.unit, layer.description)
+                pixels[f"layers/{name}"] = _Part.of(layer)
             else:
-                group.columns.setdefault(f"layers/{name}", []).append(layer.values)
-                group.layer_units[name] = (layer.unit, layer.description)
-        for name, (values, fill, unit, text) in pixels.items():
+                group.columns.setdefault(f"layers/{name}", []).append(_Part.of(layer))
+        for name, array in pixels.items():
+            values = array.values
             if pad != (0, 0):
-                blank = fill if values.dtype.kind == "f" or name == "mask" else 0
+                blank = _OUTSIDE if name == "mask" else np.nan if values.dtype.kind == "f" else 0
                 values = np.pad(values, ((0, 0), pad), constant_values=blank)
-            buffered = group.pixels.setdefault(name, _Rows(unit, text))
-            self._append(f"/fibers/{block.name}/{name}", buffered, values)
+            path = f"/fibers/{block.name}/{name}"
+            if name not in group.pixels:
+                group.pixels[name] = _Rows()
+                self._list(path, array._replace(values=values[:0]))
+            self._append(path, group.pixels[name], values)
         group.append(block)
         self._provenance["blocks"].setdefault(block.name, []).append(
             {
@@ -246,7 +248,11 @@ class ShotWriter:
         description: str = "",
     ) -> None:
         """Write a whole array; chunks of zeros are left out, HDF5 gives zeros for them."""
-        self._list(path, values, unit, axes, description)
+        scalar = values.ndim == 0
+        values = values.reshape(1) if scalar else values  # HDF5 has no chunks in scalars
+        self._list(path, _Part(values, unit, tuple(axes), description))
+        if scalar:
+            self._arrays[path]["scalar"] = True
         if values.size == 0:
             return
         if shape is None:
@@ -254,7 +260,7 @@ class ShotWriter:
         array = self._create(path, values.dtype, values.shape, shape)
         crcs = self._crcs[path]
         for start, chunk in chunks.stripes(values, shape):
-            if chunk.dtype.kind != "S" and not chunk.any():
+            if not chunk.view(np.uint8).any():  # bytes, for -0.0 is no chunk of zeros
                 crcs.append(0)
                 continue
             data = chunks.encode(chunk)
@@ -265,29 +271,26 @@ class ShotWriter:
         """Append rows to an array that grows; full chunks are written, the rest is kept."""
         rows.parts.append(values)
         rows.waiting += len(values)
-        if rows.waiting >= FIBER_CHUNK:
-            self._flush(path, rows, rows.waiting - rows.waiting % FIBER_CHUNK)
+        height = fiber_rows(values.shape[1])
+        if rows.waiting >= height:
+            self._flush(path, rows, rows.waiting - rows.waiting % height)
 
     def _flush(self, path: str, rows: _Rows, count: int) -> None:
         values = rows.parts[0] if len(rows.parts) == 1 else np.concatenate(rows.parts)
         ready, left = values[:count], values[count:]
         rows.parts, rows.waiting = ([left.copy()] if len(left) else []), len(left)
-        shape = (min(FIBER_CHUNK, rows.written + count), values.shape[1])
-        if rows.array is None:
-            self._list(path, values, rows.unit, ("fiber", "wave"), rows.description)
-            if values.shape[1] == 0:
-                rows.written += count
-                self._arrays[path]["shape"] = [rows.written, 0]
-                return
-            rows.array = self._create(path, values.dtype, (0, values.shape[1]), shape)
-            rows.chunk = shape
-        rows.array.truncate(rows.written + count)  # PyTables' name for setting the length
-        for start, chunk in chunks.stripes(ready, rows.chunk):
-            data = chunks.encode(chunk)
-            rows.array.write_chunk((rows.written + start[0], start[1]), data)
-            self._crcs[path].append(chunks.crc(data))
-        rows.written += count
-        self._arrays[path]["shape"] = [rows.written, values.shape[1]]
+        written = rows.written + count
+        if values.shape[1]:
+            if rows.array is None:
+                rows.chunk = (min(fiber_rows(values.shape[1]), written), values.shape[1])
+                rows.array = self._create(path, values.dtype, (0, values.shape[1]), rows.chunk)
+            rows.array.truncate(written)  # PyTables' name for setting the length
+            for start, chunk in chunks.stripes(ready, rows.chunk):
+                data = chunks.encode(chunk)
+                rows.array.write_chunk((rows.written + start[0], start[1]), data)
+                self._crcs[path].append(chunks.crc(data))
+        rows.written = written
+        self._arrays[path]["shape"] = [written, values.shape[1]]
 
     def _create(
         self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], chunk: tuple[int, ...]
@@ -300,18 +303,13 @@ class ShotWriter:
                 filters=self._filters, chunkshape=chunk, createparents=True, track_times=False,
             )  # fmt: skip
 
-    def _list(
-        self, path: str, values: npt.NDArray[Any], unit: str, axes: Sequence[str], text: str
-    ) -> None:
+    def _list(self, path: str, array: _Part) -> None:
+        values = array.values
         kind = "text" if values.dtype.kind == "S" else values.dtype.name
-        listed: dict[str, Any] = {"shape": list(values.shape), "dtype": kind}
-        if unit:
-            listed["unit"] = unit
-        if axes:
-            listed["axes"] = list(axes)
-        if text:
-            listed["description"] = text
-        self._arrays[path] = listed
+        about = {"unit": array.unit, "axes": list(array.axes), "description": array.description}
+        self._arrays[path] = {"shape": list(values.shape), "dtype": kind} | {
+            name: value for name, value in about.items() if value
+        }
         self._crcs[path] = []
 
     def _text(self, path: str, data: Any) -> bytes:
@@ -331,17 +329,14 @@ class ShotWriter:
         return {name: self._by_content(array) for name, array in frame.calibration.items()}
 
     def _by_content(self, array: Array) -> str:
-        values = np.ascontiguousarray(array.values)
+        values = np.asarray(array.values, order="C")  # ascontiguousarray would make scalars (1,)
         about = f"{values.dtype.str}{values.shape}{array.unit}{array.axes}{array.description}"
         digest = hashlib.sha256(about.encode() + values.tobytes()).hexdigest()[:16]
         path = f"/calibration/{digest}"
         if path not in self._arrays:
-            shaped = values.reshape(1) if values.ndim == 0 else values
             self._store(
-                path, shaped, unit=array.unit, axes=array.axes, description=array.description
+                path, values, unit=array.unit, axes=array.axes, description=array.description
             )
-            if values.ndim == 0:
-                self._arrays[path]["scalar"] = True
         return digest
 
     def _header(self, text: str) -> list[int]:
@@ -354,10 +349,11 @@ class ShotWriter:
         for part, rows in group.pixels.items():
             if rows.waiting:
                 self._flush(f"{where}/{part}", rows, rows.waiting)
-        for part, values in group.columns.items():
-            joined = np.concatenate(values)
-            unit, text = group.layer_units.get(part.removeprefix("layers/"), ("", ""))
-            self._store(f"{where}/{part}", joined, unit=unit, axes=("fiber",), description=text)
+        for part, arrays in group.columns.items():
+            self._store(
+                f"{where}/{part}", np.concatenate([array.values for array in arrays]),
+                unit=arrays[0].unit, axes=arrays[0].axes, description=arrays[0].description,
+            )  # fmt: skip
         for column, values in group.named.items():
             self._store(
                 f"{where}/columns/{column.name}", np.concatenate(values), unit=column.unit,
@@ -368,12 +364,23 @@ class ShotWriter:
         return group.describe()
 
 
+class _Part(NamedTuple):
+    """Values and what the file's description says of them; as `Array`, but texts are allowed."""
+
+    values: npt.NDArray[Any]
+    unit: str = ""
+    axes: tuple[str, ...] = ()
+    description: str = ""
+
+    @classmethod
+    def of(cls, array: Array) -> _Part:
+        return cls(array.values, array.unit, tuple(array.axes), array.description)
+
+
 @dataclass
 class _Rows:
     """An array (n, w) that grows by rows."""
 
-    unit: str
-    description: str
     array: Any = None
     chunk: tuple[int, ...] = ()
     written: int = 0
@@ -390,9 +397,8 @@ class _Group:
     grid: tuple[int, int] | None
     rows: int = 0
     pixels: dict[str, _Rows] = field(default_factory=dict)
-    columns: dict[str, list[npt.NDArray[Any]]] = field(default_factory=dict)
+    columns: dict[str, list[_Part]] = field(default_factory=dict)
     named: dict[Column, list[npt.NDArray[Any]]] = field(default_factory=dict)
-    layer_units: dict[str, tuple[str, str]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
 
     @classmethod
@@ -419,6 +425,12 @@ class _Group:
         ):
             if old != new:
                 raise FrameError(f"{where}: {what} of a block differ from those of earlier ones")
+        if first.wave.values is not None and first.wave.values.ndim == 1:
+            assert block.wave.values is not None
+            if not np.array_equal(first.wave.values, block.wave.values):
+                raise FrameError(
+                    f"{where}: wavelengths of a block differ from those of earlier ones"
+                )
         again = self.ids.intersection(block.id)
         if again:
             raise FrameError(f"{where}: the id '{min(again)}' comes twice")
@@ -448,10 +460,11 @@ class _Group:
         if block.parent:
             texts["parent_id"] = block.parent_id
         for name, values in texts.items():
-            self.columns.setdefault(name, []).append(_bytes(values))
+            self.columns.setdefault(name, []).append(_Part(_bytes(values), "", ("fiber",)))
         for name, numbers in (("ra", block.ra), ("dec", block.dec), ("start", start), ("end", end)):
-            self.columns.setdefault(name, []).append(np.array(numbers, dtype=np.float64))
-            self.layer_units[name] = ("d" if name in ("start", "end") else "deg", "")
+            unit = "d" if name in ("start", "end") else "deg"
+            part = _Part(np.array(numbers, dtype=np.float64), unit, ("fiber",))
+            self.columns.setdefault(name, []).append(part)
         for column, values in block.columns.items():
             stored = _bytes(values) if column.dtype == "text" else np.asarray(values, column.dtype)
             self.named.setdefault(column, []).append(stored)
@@ -485,6 +498,10 @@ def _group_for(block: Fibers, groups: Mapping[str, _Group], grid: tuple[int, int
     if block.parent and block.parent not in groups:
         raise FrameError(f"group '{block.name}' comes before its parent '{block.parent}'")
     return groups.get(block.name) or _Group.like(block, grid)
+
+
+def _pixels(values: npt.NDArray[Any], unit: str = "") -> _Part:
+    return _Part(values, unit, ("fiber", "wave"))
 
 
 def _planes(block: Fibers) -> dict[str, tuple[str, ...]]:

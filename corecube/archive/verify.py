@@ -136,7 +136,7 @@ def _check_inside(path: Path, record: ShotRecord, quick: bool) -> Iterator[Damag
         sums = shot.read("/checksums")
         with path.open("rb") as raw:
             for name, listed in shot.description["arrays"].items():
-                first, count = listed["checksums"]
+                first, count = listed.get("checksums", (0, 0))  # the checksums have none
                 yield from _check_array(
                     record, shot, raw.fileno(), name, sums[first : first + count], quick
                 )
@@ -160,8 +160,9 @@ def _check_array(
             place = array.chunk_info(start)
             data = b"" if place.offset is None else os.pread(raw, place.size, place.offset)
             if (chunks.crc(data) if data else 0) != crc:
+                place_text = [int(i) for i in start]
                 yield Damage(
-                    record.identity, f"{name} is damaged in the chunk at {list(start)}; {_AGAIN}"
+                    record.identity, f"{name} is damaged in the chunk at {place_text}; {_AGAIN}"
                 )
     except (CorecubeError, ValueError, OSError, hdf5.library().HDF5ExtError) as error:
         yield Damage(record.identity, f"{name} cannot be read ({error}); {_AGAIN}")

@@ -235,6 +235,9 @@ class _Ingest:
             old = writer.state.get(self.caller.name, InstrumentState())
             self.failed = dict(old.failed)
             jobs = planned.jobs[: self.options.limit]
+            if self.options.jobs > 1:
+                # the largest first: else the last one may run alone
+                jobs.sort(key=lambda job: -sum(source.size for source in job.plan.sources))
             self.watcher.begin(len(jobs))
             self._make(writer, jobs, planned, stop)
         return planned

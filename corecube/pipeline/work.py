@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
+import sys
 import tempfile
 import time
 import warnings
@@ -97,8 +98,19 @@ def make_shot(data: dict[str, Any]) -> dict[str, Any]:
     finally:
         temporary.unlink(missing_ok=True)
     result["seconds"] = time.perf_counter() - started
-    result["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    result["peak_bytes"] = _peak_bytes()
     return result
+
+
+def _peak_bytes() -> int:
+    """Return the largest memory of this process until now, bytes."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        # where there is no /proc; on Linux this counts the parent's memory in a started process
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 class _Maker:
@@ -279,14 +291,14 @@ def completed(frame: Frame) -> Frame:
     flux = frame.flux
     error = np.full_like(flux, np.nan) if frame.error is None else frame.error
     mask = np.zeros(flux.shape, dtype=np.uint32) if frame.mask is None else frame.mask
-    # sums are finite if all values are: one pass instead of an array of booleans
-    if flux.size and not np.isfinite(flux.sum()):
-        mask[~np.isfinite(flux)] |= _NO_DATA
-    if flux.size and not (np.isfinite(error.sum()) and error.min() > 0):
-        with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        # where a sum is finite all values are: one pass instead of an array of booleans
+        if flux.size and not np.isfinite(flux.sum()):
+            mask[~np.isfinite(flux)] |= _NO_DATA
+        if flux.size and not (np.isfinite(error.sum()) and error.min() > 0):
             unknown = ~(np.isfinite(error) & (error > 0))
-        error[unknown] = np.nan
-        mask[unknown] |= _NO_ERROR
+            error[unknown] = np.nan
+            mask[unknown] |= _NO_ERROR
     return replace(frame, error=error, mask=mask)
 
 
