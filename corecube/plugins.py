@@ -178,7 +178,7 @@ def _load(name: str, disabled: frozenset[str]) -> Plugin:
             by = "CORECUBE_DISABLE_PLUGINS"
         return _aside(plugin, "disabled", f"instrument {plugin.who} is disabled by {by}")
     if len(left) > 1:
-        several = ", ".join(" ".join(_package(e)) for e in left)
+        several = " and ".join(" ".join(_package(e)) for e in left)
         return _aside(
             plugin,
             "duplicate",
@@ -214,14 +214,14 @@ def _import(plugin: Plugin, entry: EntryPoint) -> Plugin:
                 f"pip install '{plugin.distribution}[{extra}]'",
                 traceback.format_exc(),
             )
-        return _aside(
-            plugin,
-            "broken",
-            f"instrument {plugin.who} could not be loaded: {_one_line(error)}; "
-            f"see 'corecube plugins info {plugin.name}'",
-            traceback.format_exc(),
-        )
-    checked = _validate(plugin, found)
+        return _broken(plugin, error)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            checked = _validate(plugin, found)
+    except (Exception, SystemExit) as error:  # looking at its attributes runs a plugin's code
+        if os.environ.get("CORECUBE_RAISE_PLUGIN_ERRORS"):
+            raise
+        return _broken(plugin, error)
     return Plugin(**{**vars(checked), "seconds": time.perf_counter() - started})
 
 
@@ -246,17 +246,7 @@ def _validate(plugin: Plugin, found: object) -> Plugin:
     for hook in REQUIRED:
         if not getattr(manager.hook, hook).get_hookimpls():
             return invalid(f"hook '{hook}' is missing")
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            instrument = manager.hook.corecube_instrument()
-    except (Exception, SystemExit) as error:
-        return _aside(
-            plugin,
-            "broken",
-            f"instrument {plugin.who} could not be loaded: {_one_line(error)}; "
-            f"see 'corecube plugins info {plugin.name}'",
-            traceback.format_exc(),
-        )
+    instrument = manager.hook.corecube_instrument()
     if not isinstance(instrument, Instrument):
         return invalid("corecube_instrument() does not return a corecube.hookspecs.Instrument")
     first, last = instrument.api
@@ -307,6 +297,16 @@ def _missing_extra(entry: EntryPoint, error: BaseException) -> str:
         if name == module and extra:
             return extra.group(1)
     return ""
+
+
+def _broken(plugin: Plugin, error: BaseException) -> Plugin:
+    return _aside(
+        plugin,
+        "broken",
+        f"instrument {plugin.who} could not be loaded: {_one_line(error)}; "
+        f"see 'corecube plugins info {plugin.name}'",
+        traceback.format_exc(),
+    )
 
 
 def _aside(plugin: Plugin, state: State, message: str, trace: str = "") -> Plugin:

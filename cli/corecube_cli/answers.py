@@ -94,13 +94,10 @@ def _nothing(field: Field) -> bool:
 
 def one_table(answer: Answer) -> Rows:
     """Return fibres and images below each other; the column ``kind`` says which a row is."""
-    parts = []
+    parts: list[Rows] = []
     for kind, rows in (("fiber", answer.fibers), ("image", answer.images)):
-        if len(rows) or not parts:
-            first = Field(np.full(len(rows), kind), "", "Whether the row is a fiber or an image.")
-            parts.append(Rows({"kind": first, **rows.fields}))
-    if len(parts) == 2 and not len(parts[0]):
-        parts = parts[1:]
+        first = Field(np.full(len(rows), kind), "", "Whether the row is a fiber or an image.")
+        parts.append(Rows({"kind": first, **rows.fields}))
     meta: dict[str, Any] = dict(answer.asked)
     if answer.unmatched:
         meta["unmatched"] = answer.unmatched

@@ -122,9 +122,7 @@ def answer_of(archive: Archive, result: Result, asked: dict[str, Any]) -> Answer
     return Answer(result.fibers, result.images, fibers, images, asked)
 
 
-def _founds(
-    archive: Archive, result: Result, label: str = ""
-) -> tuple[list[Found], list[Found]]:
+def _founds(archive: Archive, result: Result, label: str = "") -> tuple[list[Found], list[Found]]:
     fibers = [
         Found(FiberRow(archive, record, group, row), result.center, label)
         for record, group, row in result.fiber_places
@@ -155,9 +153,10 @@ def ask_many(
     progress : callable
         Told how many positions are done.
     """
-    fibers: list[Rows] = []
-    images: list[Rows] = []
-    answer = Answer(Rows({}), Rows({}))
+    nothing = archive.cone((0.0, 0.0), 0.0, **select)
+    fibers = [nothing.fibers.take(slice(0, 0))]
+    images = [nothing.images.take(slice(0, 0))]
+    answer = Answer(fibers[0], images[0])
     fiber_targets: list[int] = []
     image_targets: list[int] = []
     bare = {key: select[key] for key in ("size", "exposures") if key in select}
@@ -167,10 +166,8 @@ def ask_many(
         found = _founds(archive, result, str(table.names[i]) or f"row{int(table.row[i])}")
         answer.found_fibers += found[0]
         answer.found_images += found[1]
-        if len(result.fibers) or not i:
-            fibers.append(result.fibers)
-        if len(result.images) or not i:
-            images.append(result.images)
+        fibers += [result.fibers] if len(result.fibers) else []
+        images += [result.images] if len(result.images) else []
         fiber_targets += [i] * len(result.fibers)
         image_targets += [i] * len(result.images)
         if not len(result):
@@ -178,9 +175,8 @@ def ask_many(
             there = len(archive.cone(center, radius, **bare)) if filtered else 0
             answer.unmatched.append(_unmatched(table, i, radius, there))
         progress(i + 1)
-    if len(table):
-        answer.fibers = _with_input(concatenate(fibers), table, fiber_targets)
-        answer.images = _with_input(concatenate(images), table, image_targets)
+    answer.fibers = _with_input(concatenate(fibers), table, fiber_targets)
+    answer.images = _with_input(concatenate(images), table, image_targets)
     answer.skipped = [vars_of(problem) for problem in table.problems]
     return answer
 

@@ -258,7 +258,7 @@ def _asked(row: ImageRow | FiberRow, frame: Frame) -> dict[str, Any]:
     shot = row.archive.shot(row.record)
     try:
         caller = instrument(row.record.instrument)
-        settings = config.from_json(
+        settings: Any = config.from_json(
             caller.instrument.config, shot.config, source=row.record.file, unknown="ignore"
         )
     except (PluginError, CorecubeError) as error:

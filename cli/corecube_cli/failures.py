@@ -28,6 +28,7 @@ import traceback
 from typing import IO, Any, Final
 
 from corecube.errors import AmbiguousName, ArchiveError, CorecubeError, NoSpace, PluginError
+from corecube.text import printable
 from corecube_cli.console import console
 
 BUG: Final = 1
@@ -74,7 +75,7 @@ def tell_error(error: CorecubeError) -> int:
     console.error(str(error))
     if isinstance(error, AmbiguousName):
         for name in error.matches[:_LISTED]:
-            sys.stderr.write(f"  {name}\n")
+            sys.stderr.write(f"  {printable(name)}\n")
         if len(error.matches) > _LISTED:
             sys.stderr.write(f"  ... and {len(error.matches) - _LISTED} more\n")
     return code_of(error)
@@ -101,9 +102,8 @@ def tell_bug(error: BaseException) -> int:
 
 def tell_os_error(error: OSError) -> int:
     """Print an error of the operating system that nobody caught, and return its exit code."""
-    if error.errno in _FULL or (
-        error.filename and isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError)
-    ):  # fmt: skip
+    of_a_file = isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError)
+    if error.errno in _FULL or (error.filename and of_a_file):
         return tell_error(no_space(error))
     return tell_bug(error)
 

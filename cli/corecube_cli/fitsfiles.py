@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,8 @@ from corecube.text import printable
 if TYPE_CHECKING:
     from corecube.frames import Bits, Fibers, Frame, Image
 
+_CARD: Final = 72
+"""Characters of text in a card without value (FITS standard 4.0, section 4.4.2.4)."""
 _LONGEST_NAME: Final = 120
 """Characters of a file's name; file systems take 255 bytes."""
 
@@ -42,7 +45,7 @@ def file_name(*parts: str, taken: set[str] | None = None) -> str:
     """
     plain = (unicodedata.normalize("NFKD", part) for part in parts if part)
     stem = "_".join(re.sub(r"[^A-Za-z0-9._+-]+", "-", part).strip("-.") or "x" for part in plain)
-    stem = stem[:_LONGEST_NAME]
+    stem = stem[:_LONGEST_NAME] or "x"
     name, number = f"{stem}.fits", 1
     while taken is not None and name.lower() in taken:
         number += 1
@@ -202,7 +205,7 @@ def _primary(row: ImageRow | FiberRow, frame: Frame, part: str, command: str) ->
     digests = {info.source.path.rsplit("/", 1)[-1]: info.source.digest for info in shot.infos}
     for source in frame.provenance.sources:
         digest = digests.get(source.rsplit("/", 1)[-1], "")
-        lines.append(f"source {source}" + (f" sha256 {digest}" if digest else ""))
+        lines += [f"source {source}"] + ([f"sha256 {digest}"] if digest else [])
     lines += [f"from {parent}" for parent in frame.provenance.parents]
     lines += frame.provenance.steps
     lines += [f"error without: {text}" for text in frame.provenance.not_modelled]
@@ -210,7 +213,8 @@ def _primary(row: ImageRow | FiberRow, frame: Frame, part: str, command: str) ->
     if command:
         lines.append(command)
     for line in lines:
-        header["HISTORY"] = _ascii(line)
+        for part in textwrap.wrap(_ascii(line), _CARD, drop_whitespace=True):
+            header["HISTORY"] = part
     return primary
 
 
@@ -251,15 +255,15 @@ def _planes(bits: Mapping[str, Bits]) -> Any:
         for bit, plane in enumerate(own.planes):
             if plane:
                 rows.append((_bits_name(name), bit, plane, False, ""))
-    array, bit, plane, excludes, about = zip(*rows, strict=True)
+    arrays, numbers, names, excludes, abouts = zip(*rows, strict=True)
     return fits.BinTableHDU.from_columns(
         [
-            _column("array", array),
-            _column("bit", np.array(bit, dtype=np.int16)),
-            _column("value", np.array([float(2**b) for b in bit])),
-            _column("plane", plane),
+            _column("array", arrays),
+            _column("bit", np.array(numbers, dtype=np.int16)),
+            _column("value", np.array([2.0**number for number in numbers])),
+            _column("plane", names),
             _column("excludes", np.array(excludes)),
-            _column("description", about),
+            _column("description", abouts),
         ],
         name="PLANES",
     )

@@ -6,6 +6,7 @@ commands, their modules are loaded when they run.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import warnings
@@ -19,7 +20,7 @@ from typer.core import TyperGroup
 from corecube.errors import CorecubeError
 from corecube_cli import failures
 from corecube_cli.console import PROGRAM, console
-from corecube_cli.parameters import CONTEXT, apply_common
+from corecube_cli.parameters import CONTEXT, apply_common, read_plainly
 
 COMMANDS: Final = {
     "ingest": "Read files of an instrument into an archive.",
@@ -34,6 +35,10 @@ COMMANDS: Final = {
     "doctor": "Check this installation.",
 }
 """In the order of the help. Each is a module of `corecube_cli.commands` with an `app`."""
+
+
+_COMPLETE: Final = "_CORECUBE_COMPLETE"
+"""Variable by which the scripts of ``--show-completion`` ask."""
 
 
 class _Commands(TyperGroup):
@@ -51,6 +56,14 @@ class _Commands(TyperGroup):
             command.name = cmd_name
             self.commands[cmd_name] = command
         return self.commands[cmd_name]
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        read_plainly([option])
+        return option
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", "COMMAND ..."]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
@@ -126,10 +139,11 @@ def run(arguments: Sequence[str]) -> int:
     """
     console.reset(tuple(arguments))
     try:
-        command = typer.main.get_command(app)
-        result = command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
+        code = _invoke(list(arguments))
         sys.stdout.flush()
-        return int(result or 0)
+        return code
+    except typer.Exit as end:
+        return end.exit_code
     except CorecubeError as error:
         return failures.tell_error(error)
     except BrokenPipeError as error:
@@ -152,13 +166,31 @@ def run(arguments: Sequence[str]) -> int:
         return failures.tell_bug(error)
 
 
+def _invoke(arguments: list[str]) -> int:
+    """Run a command; what it raises comes through, which typer's own way does not let it."""
+    command: Any = typer.main.get_command(app)
+    read_plainly(command.params)
+    if _COMPLETE in os.environ:  # a shell asks what may follow
+        return int(command.main(arguments, prog_name=PROGRAM, standalone_mode=False) or 0)
+    with command.make_context(PROGRAM, arguments) as context:
+        return int(command.invoke(context) or 0)
+
+
 def _usage(error: Any) -> str:
     """Return one line for an error that typer has found in the command line."""
     text = " ".join(error.format_message().split())
+    near = getattr(error, "possibilities", None)
+    if near:
+        text = f"{error.message}; did you mean {' or '.join(repr(name) for name in near)}?"
     text = text[:1].lower() + text[1:].rstrip(".")
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else PROGRAM
+    path = context.command_path if context is not None else _command_path()
     return f"{text}; see '{path} --help'"
+
+
+def _command_path() -> str:
+    found = next((word for word in console.arguments if word in COMMANDS), "")
+    return f"{PROGRAM} {found}".rstrip()
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import sys
@@ -38,6 +39,16 @@ def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """
     if path.is_dir():
         raise UsageProblem(f"{path}: is a folder; name a file")
+    if path.exists() and not path.is_file():  # /dev/null, a named pipe: nothing to be replaced
+        try:
+            with path.open("wb") as file:
+                write(file)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise
+            raise no_space(error, path) from error
+        return
+    path = Path(os.path.realpath(path))  # what a link points to is replaced, not the link
     temporary = path.parent / f".tmp-{secrets.token_hex(6)}"
     try:
         with temporary.open("xb") as file:
@@ -58,6 +69,23 @@ def write_text(target: str, text: str) -> None:
         sys.stdout.flush()
         return
     write_whole(Path(target), lambda file: _all(file, text.encode("utf-8", "backslashreplace")))
+
+
+def check_writable(target: str) -> None:
+    """See to it that a file can be written, before the work whose result it is to hold.
+
+    Raises
+    ------
+    UsageProblem
+        If its folder is missing or cannot be written to, or it is a folder itself.
+    """
+    path = Path(target)
+    if target == "-" or (path.exists() and not path.is_file() and not path.is_dir()):
+        return
+    if path.is_dir():
+        raise UsageProblem(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageProblem(f"{path}: its folder is missing or cannot be written to")
 
 
 def _all(file: BinaryIO, data: bytes) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from corecube_cli.console import console
+from corecube_cli.failures import USAGE
 
 NEGATIVE: Final = re.compile(r"[-\u2212\u2013]\.?\d")
 """How an argument begins that is a number and no option."""
@@ -39,12 +41,37 @@ class Command(TyperCommand):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        for parameter in self.params:
-            about = getattr(parameter, "type_descriptor", None)
-            kind = getattr(about, "annotation", None)
-            # typer imports pydantic, 70 ms, to learn that a text is a text
-            if kind in _READERS and hasattr(parameter, "_runtime_param"):
-                parameter._runtime_param = _Plain(_READERS[kind])
+        read_plainly(self.params)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option ``--help``."""
+        option = super().get_help_option(ctx)
+        read_plainly([option])
+        return option
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return ``[OPTIONS] ARCHIVE [NAME]``."""
+        pieces = ["[OPTIONS]"]
+        for argument in self._arguments():
+            name = argument.metavar + ("..." if argument.nargs == -1 else "")
+            pieces.append(name if argument.required else f"[{name}]")
+        return pieces
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments without the types of Python, then the options."""
+        arguments = [(part.metavar, part.help or "") for part in self._arguments()]
+        records = [
+            part.get_help_record(ctx)
+            for part in self.get_params(ctx)
+            if part.param_type_name == "option"
+        ]
+        for title, lines in (("Arguments", arguments), ("Options", [r for r in records if r])):
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
+
+    def _arguments(self) -> list[Any]:
+        return [part for part in self.params if part.param_type_name == "argument"]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Guard negative numbers that are no option's value, then parse."""
@@ -91,6 +118,18 @@ class _Plain:
             raise typer.BadParameter(str(error), ctx=ctx, param=param) from None
 
 
+def read_plainly(parameters: list[Any]) -> None:
+    """Spare the import of pydantic, 70 ms and more, by which typer learns that a text is a text.
+
+    Where a later typer has no place for this, it reads the values in its own way.
+    """
+    for parameter in parameters:
+        about = getattr(parameter, "type_descriptor", None)
+        kind = getattr(about, "annotation", None)
+        if kind in _READERS and hasattr(parameter, "_runtime_param"):
+            parameter._runtime_param = _Plain(_READERS[kind])
+
+
 def _integer(text: object) -> int:
     try:
         return int(str(text))
@@ -98,7 +137,9 @@ def _integer(text: object) -> int:
         raise ValueError(f"'{text}' is not a whole number") from None
 
 
-_READERS: Final[dict[Any, Callable[[Any], Any]]] = {str: str, list[str]: str, int: _integer}
+_READERS: Final[dict[Any, Callable[[Any], Any]]] = {
+    str: str, list[str]: str, int: _integer, bool: bool,
+}  # fmt: skip
 
 
 def new_app(help: str = "", **settings: Any) -> typer.Typer:
@@ -111,6 +152,28 @@ def new_app(help: str = "", **settings: Any) -> typer.Typer:
         context_settings=dict(CONTEXT),
         **settings,
     )
+
+
+class _Group(TyperGroup):
+    """A command with commands of its own."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        option = super().get_help_option(ctx)
+        read_plainly([option])
+        return option
+
+
+def new_group(help: str) -> typer.Typer:
+    """Return an application of several commands; without one it prints its help and exits 2."""
+    app = new_app(help, cls=_Group)
+
+    @app.callback(invoke_without_command=True, help=help)
+    def _show_help(ctx: typer.Context) -> None:
+        if ctx.invoked_subcommand is None:
+            sys.stderr.write(ctx.get_help() + "\n")
+            raise typer.Exit(USAGE)
+
+    return app
 
 
 def help_text(summary: str, *examples: str, more: str = "") -> str:
@@ -189,7 +252,7 @@ def command(
         )
         annotations = {key: part.annotation for key, part in signature.parameters.items()}
         run.__annotations__ = annotations | common
-        del run.__wrapped__  # type: ignore[attr-defined]  # else the hints come from there
+        del run.__wrapped__  # else the hints come from there
         app.command(name, help=help, cls=Command, context_settings=dict(CONTEXT), **settings)(run)
         return function
 

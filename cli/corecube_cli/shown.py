@@ -24,7 +24,7 @@ def text_of(description: Mapping[str, Any]) -> str:
     lines += [f"  {line}" for line in pairs(simple)]
     for key, value in rest.items():
         if _is_section(value) and value:
-            lines += ["", key, *(f"  {line}" for line in section(value))]
+            lines += ["", printable(key), *(f"  {line}" for line in section(value))]
     return "\n".join(lines) + "\n"
 
 
@@ -39,10 +39,9 @@ def section(value: Any) -> Iterator[str]:
             )
             return
         for key, part in value.items():
-            if _is_section(part):
-                if part:
-                    yield str(key)
-                    yield from (f"  {line}" for line in section(part))
+            if _is_section(part) and part:
+                yield printable(str(key))
+                yield from (f"  {line}" for line in section(part))
         yield from pairs({k: v for k, v in value.items() if not _is_section(v)})
     elif value and isinstance(value[0], Mapping):
         yield from columns(value)
@@ -63,9 +62,7 @@ def columns(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     names = [n for n in rows[0] if any(row.get(n) not in (None, "", []) for row in rows)]
     table = [[printable(name) for name in names]]
     table += [[cell(row.get(name)) for name in names] for row in rows]
-    numeric = [
-        all(isinstance(row.get(name), int | float | None) for row in rows) for name in names
-    ]
+    numeric = [all(isinstance(row.get(name), int | float | None) for row in rows) for name in names]
     wide = [max(len(line[i]) for line in table) for i in range(len(names))]
     for line in table:
         texts = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +73,7 @@ def _plan_cutouts(
     answer: Answer, folder: Path, size: int, taken: set[str], jobs: list[Job]
 ) -> list[str]:
     names = []
-    coverage = answer.images["coverage"].values if len(answer.images) else []
+    coverage: Any = answer.images["coverage"].values if len(answer.images) else []
     for found, covered in zip(answer.found_images, coverage, strict=True):
         row = found.row
         assert isinstance(row, ImageRow) and found.center is not None

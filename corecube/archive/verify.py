@@ -12,8 +12,8 @@ import numpy as np
 
 from corecube import hdf5
 from corecube.archive import chunks, recordlog, skyrun
-from corecube.archive.catalogue import ShotRecord, positions_of, record_of
-from corecube.archive.durable import FileStamp, sha256_file
+from corecube.archive.catalogue import ShotRecord, positions_of
+from corecube.archive.durable import sha256_file
 from corecube.archive.layout import INDEX
 from corecube.archive.reader import Archive
 from corecube.archive.shotfile import StoredShot
@@ -128,12 +128,18 @@ def _check_inside(path: Path, record: ShotRecord, quick: bool) -> Iterator[Damag
         yield Damage(record.identity, f"{error}; {_AGAIN}")
         return
     with shot:
-        stamp = FileStamp(record.size, record.sha256)
-        same = record_of(shot, record.number, record.file, stamp)
-        if (same.identity, same.fingerprint) != (record.identity, record.fingerprint):
-            yield Damage(record.identity, f"its file is that of {same.identity}; {_AGAIN}")
+        found = shot.identity, shot.generation, shot.description["fingerprint"]
+        if found != (record.identity, record.generation, record.fingerprint):
+            yield Damage(
+                record.identity,
+                f"its file is that of {shot.identity}, generation {shot.generation}; {_AGAIN}",
+            )
             return
-        sums = shot.read("/checksums")
+        try:
+            sums = shot.read("/checksums")
+        except CorecubeError as error:
+            yield Damage(record.identity, f"its checksums are damaged ({error}); {_AGAIN}")
+            return
         with path.open("rb") as raw:
             for name, listed in shot.description["arrays"].items():
                 first, count = listed.get("checksums", (0, 0))  # the checksums have none

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from corecube.archive.writer import create
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 INSTRUMENTS: dict[str, str] = PROJECT["project"]["entry-points"]["corecube.instruments"]
@@ -41,6 +43,8 @@ COMMANDS = {
     "corecube --help": SCREEN | SLOW | INSTRUMENT_PACKAGES | {"numpy"},
     "corecube --version": SCREEN | SLOW | INSTRUMENT_PACKAGES | {"numpy"},
     "corecube plugins list": SCREEN | SLOW,
+    "corecube info empty.corecube": SCREEN | SLOW | INSTRUMENT_PACKAGES,
+    "corecube query empty.corecube 10 -20 --format csv": SCREEN | SLOW | INSTRUMENT_PACKAGES,
 }
 
 
@@ -72,6 +76,7 @@ def test_an_import_loads_only_what_it_needs(statement: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_loads_only_what_it_needs(command: str, tmp_path: Path) -> None:
+    create(tmp_path / "empty.corecube")
     program, *arguments = command.split()
     script = str(SCRIPTS / program)
     start = f"import runpy; runpy.run_path({script!r}, run_name='__main__')"
@@ -127,7 +132,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     extras = PROJECT["project"]["optional-dependencies"]
     declared = required(PROJECT["project"]["dependencies"])
     for name, requirements in extras.items():
-        if name not in ("all", "dev"):
+        if name not in ("all", "bench", "dev"):
             declared |= required(requirements)
     used = {
         name

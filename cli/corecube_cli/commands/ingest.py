@@ -30,7 +30,7 @@ _SIGNALS = {"SIGINT": 130, "SIGTERM": 143}
 
 @command(app, "ingest", _HELP)
 def ingest_files(
-    paths: Annotated[list[str], typer.Argument(metavar="PATHS...", help="Files and folders.")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATHS", help="Files and folders.")],
     instrument: Annotated[
         str, typer.Option("--instrument", "-i", metavar="NAME", help="'plugins list' has them.")
     ],
@@ -81,6 +81,10 @@ def ingest_files(
     for name, number in (("--jobs", jobs), ("--limit", limit)):
         if number is not None and number < 1:
             raise typer.BadParameter(f"{number} is less than 1", param_hint=name)
+    if report is not None:
+        from corecube_cli.outputs import check_writable
+
+        check_writable(report)
     caller = load_instrument(instrument, config)
     settings = instrument_settings(caller, config, set_)
     general = settings.section("ingest")

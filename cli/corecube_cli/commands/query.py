@@ -87,7 +87,8 @@ def query_archive(
     ] = None,
     json: Json = False,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.", show_default=False),
     ] = "-",
     cutouts: Annotated[
         str | None,
@@ -124,7 +125,10 @@ def query_archive(
         "exposures": exposures, "columns": words(columns),
         "size": size if size is not None or cutouts is None else 64,
     }  # fmt: skip
-    select = {key: value for key, value in select.items() if value not in (None, (), False)}
+    select = {
+        key: value for key, value in select.items()
+        if value is not None and value is not False and value != ()
+    }  # fmt: skip
     with open_archive(archive) as opened:
         _warn_of_unknown(opened, select)
         answer = _ask(opened, text, positions, radius, box, polygon, select, strict)
@@ -133,8 +137,7 @@ def query_archive(
 
             write_files(answer, cutouts, spectra, size or 64, force)
         write_answer(answer, format, output)
-    found = f"{_counted(answer)}" + (f"; written to {output}" if output != "-" else "")
-    console.say(found)
+    console.say(_counted(answer) + (f"; written to {output}" if output != "-" else ""))
     return failures.NOTHING_FOUND if fail_empty and not len(answer) else 0
 
 
