@@ -37,6 +37,7 @@ demo: .venv/ok ## simulated sky, archive, queries in demo/ (SEED=1)
 	$(BIN)/python examples/demo.py --seed $(SEED) --output demo
 
 bench: .venv/ok ## measure, into bench-results/
+	$(PIP) --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/run.py --output bench-results
 
 wheel: .venv/ok ## sdist and wheel, into dist/
@@ -49,7 +50,7 @@ constraints: ## renew constraints.txt with the newest versions (Python 3.11)
 	rm -rf build/constraints
 	$(PYTHON) -m venv build/constraints
 	build/constraints/bin/python -m pip install -qq --upgrade pip
-	build/constraints/bin/python -m pip install -qq '.[dev]'
+	build/constraints/bin/python -m pip install -qq '.[dev,bench]'
 	{ sed -n '/^#/p' constraints.txt; build/constraints/bin/python -m pip list --format=freeze \
 	    --exclude corecube --exclude setuptools; } > build/constraints.txt
 	mv build/constraints.txt constraints.txt

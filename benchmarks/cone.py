@@ -17,18 +17,12 @@ and for the sky index the opening of its files. Times are medians over different
 within 2 arcsec of a fibre.
 
 Needs healpy for the second way; without it only the first is measured.
-
-    python benchmarks/cone.py [ROWS ...]
 """
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import os
 import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,11 +30,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from measuring import Figure, Result, Skipped, forget, has
 
 from corecube.archive.regions import Cone
 from corecube.archive.skyindex import SkyIndex, write_run
 
-Row = tuple[str, float, str, float | None, bool]
 Positions = npt.NDArray[np.float64]
 
 ARCSEC = 1.0 / 3600.0
@@ -52,17 +46,17 @@ RECIPE_PADDING = 4 * ARCSEC
 NSIDE = 1 << 15
 
 
-def run(rows: Sequence[int] = (100_000, 1_000_000), queries: int = 50) -> list[Row]:
-    """Measure; return (name, value, unit, target, lower is better)."""
-    results: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="corecube-bench-") as directory:
-        for number in rows:
-            results += _survey(Path(directory), number, queries)
-            shutil.rmtree(Path(directory) / str(number))
+def measure(scratch: Path, quick: bool) -> Result:
+    results: Result = []
+    for number in (100_000,) if quick else (100_000, 1_000_000):
+        results += _survey(scratch, number, 20 if quick else 50)
+        shutil.rmtree(scratch / str(number))
+    if not has("healpy"):
+        results.append(Skipped("cone against the table", "healpy is not installed"))
     return results
 
 
-def _survey(directory: Path, rows: int, queries: int) -> list[Row]:
+def _survey(directory: Path, rows: int, queries: int) -> Result:
     from astropy import units
     from astropy.coordinates import SkyCoord
 
@@ -96,14 +90,12 @@ def _survey(directory: Path, rows: int, queries: int) -> list[Row]:
     brute_time = _median(brute, some)
 
     label = f"{rows:,} rows"
-    results: list[Row] = [
-        (f"sky index, {label}: write", written, "s", None, True),
-        (f"sky index, {label}: size of a row", info.size / rows, "bytes", 32.0, True),
-        (f"SkyCoord.separation, {label}", brute_time * 1e3, "ms", None, True),
+    results: Result = [
+        Figure(f"sky index, {label}: write", written, "s"),
+        Figure(f"sky index, {label}: size of a row", info.size / rows, "bytes", 32.0),
+        Figure(f"SkyCoord.separation, {label}", brute_time * 1e3, "ms"),
     ]
-    recipe = (
-        _Recipe(home / "table.h5", ra, dec, shot) if importlib.util.find_spec("healpy") else None
-    )
+    recipe = _Recipe(home / "table.h5", ra, dec, shot) if has("healpy") else None
     for name, radius in RADII.items():
 
         def ours(a: float, d: float, radius: float = radius) -> None:
@@ -122,11 +114,11 @@ def _survey(directory: Path, rows: int, queries: int) -> list[Row]:
         cone = f"cone of {name}, {label}"
         limit = 1.0 if radius < 1.0 else None
         results += [
-            (f"{cone}, warm", warm * 1e3, "ms", limit, True),
-            (f"{cone}, cold", cold * 1e3, "ms", limit, True),
-            (f"{cone}, cold and opened", opened * 1e3, "ms", limit, True),
-            (f"{cone}, warm, against brute", brute_time / warm, "times", None, False),
-            (f"{cone}, cold, against brute in memory", brute_time / cold, "times", None, False),
+            Figure(f"{cone}, warm", warm * 1e3, "ms", limit),
+            Figure(f"{cone}, cold", cold * 1e3, "ms", limit),
+            Figure(f"{cone}, cold and opened", opened * 1e3, "ms", limit),
+            Figure(f"{cone}, warm, SkyCoord / ours", brute_time / warm, "times", None, False),
+            Figure(f"{cone}, cold, SkyCoord / ours", brute_time / cold, "times", None, False),
         ]
         if recipe is None:
             continue
@@ -152,17 +144,13 @@ def _survey(directory: Path, rows: int, queries: int) -> list[Row]:
         table_open = _median(table_opened, places, table_closed)
         target = 40.0 if name == "3 arcsec" else None
         results += [
-            (f"{cone}, table, warm", table_warm * 1e3, "ms", None, True),
-            (f"{cone}, table, cold", table_cold * 1e3, "ms", None, True),
-            (f"{cone}, table, cold and opened", table_open * 1e3, "ms", None, True),
-            (f"{cone}, warm, against table", table_warm / warm, "times", None, False),
-            (f"{cone}, cold, against table", table_cold / cold, "times", target, False),
-            (
-                f"{cone}, cold and opened, against table",
-                table_open / opened,
-                "times",
-                None,
-                False,
+            Figure(f"{cone}, table, warm", table_warm * 1e3, "ms"),
+            Figure(f"{cone}, table, cold", table_cold * 1e3, "ms"),
+            Figure(f"{cone}, table, cold and opened", table_open * 1e3, "ms"),
+            Figure(f"{cone}, warm, table / ours", table_warm / warm, "times", None, False),
+            Figure(f"{cone}, cold, table / ours", table_cold / cold, "times", target, False),
+            Figure(
+                f"{cone}, cold and opened, table / ours", table_open / opened, "times", None, False
             ),
         ]
     if recipe is not None:
@@ -183,16 +171,6 @@ def survey(rows: int, rng: np.random.Generator) -> tuple[Positions, Positions, A
     dec = field_dec[field[shot]] + distance * np.sin(angle)
     ra = field_ra[field[shot]] + distance * np.cos(angle) / np.cos(np.radians(dec))
     return np.mod(ra, 360.0), dec, shot
-
-
-def forget(path: Path) -> None:
-    """Drop the pages of a file from the memory of the system."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(descriptor)
 
 
 def _median(
@@ -261,17 +239,3 @@ class _Recipe:
 
     def close(self) -> None:
         self.file.close()
-
-
-def main(arguments: Sequence[str]) -> None:
-    results = run([int(word) for word in arguments]) if arguments else run()
-    width = max(len(name) for name, *_ in results)
-    print(f"{'':{width}}  {'value':>10}  unit   target")
-    for name, value, unit, target, lower in results:
-        goal = "" if target is None else f"{'<=' if lower else '>='} {target:g}"
-        good = target is None or (value <= target if lower else value >= target)
-        print(f"{name:{width}}  {value:10.4g}  {unit:5}  {goal}{'' if good else '  MISSED'}")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

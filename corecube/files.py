@@ -8,6 +8,7 @@ from __future__ import annotations
 import bz2
 import hashlib
 import io
+import lzma
 import os
 import zlib
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Head:
                 while piece and len(data) < HEAD_SIZE and not decoder.eof:
                     data += decoder.decompress(piece, HEAD_SIZE)
                     piece = file.read(_PIECE)
+                if len(data) < HEAD_SIZE and not decoder.eof:
+                    raise EOFError("they end too early")
             except _DAMAGE as error:
                 raise _damaged(path, packing, error) from error
             return cls(data[:HEAD_SIZE], packing, status.st_size, status.st_mtime_ns)
@@ -89,8 +92,6 @@ def read_unpacked(path: str) -> bytes:
 
             return gzip.decompress(data)
         if packing == "xz":
-            import lzma
-
             return lzma.decompress(data)
     except _DAMAGE as error:
         raise _damaged(path, packing, error) from error
@@ -121,11 +122,14 @@ def _unpack_bz2(data: bytes) -> bytes:
         import rapidgzip  # the extra "fast": 10-15 % less time on one core
     except ImportError:
         return bz2.decompress(data)
-    with rapidgzip.IndexedBzip2File(io.BytesIO(data), parallelization=1) as file:
-        return bytes(file.read())
+    try:
+        with rapidgzip.IndexedBzip2File(io.BytesIO(data), parallelization=1) as file:
+            return bytes(file.read())
+    except _DAMAGE:
+        return bz2.decompress(data)  # it has the last word, and says what is wrong
 
 
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error)
+_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)
 
 
 def _damaged(path: str, packing: str, error: Exception) -> FileNotUnderstood:
@@ -154,7 +158,5 @@ def _decoder(packing: str) -> bz2.BZ2Decompressor | _Inflater:
     if packing == "bz2":
         return bz2.BZ2Decompressor()
     if packing == "xz":
-        import lzma
-
         return lzma.LZMADecompressor()  # type: ignore[return-value]  # same two members
     return _Inflater()

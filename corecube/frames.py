@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from corecube.times import Times
 from corecube.units import check
 
 FloatArray = npt.NDArray[np.floating[Any]]
+Operation = Literal["add", "multiply", "divide"]
 
 # PyTables does not find a node whose name ends with a dot.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._+-]{0,78}[A-Za-z0-9 _+-])?")
@@ -44,6 +45,11 @@ def check_name(name: str, what: str) -> str:
             "beginning with a letter or digit and not ending with a dot"
         )
     return name
+
+
+def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return values, as files have them, in the byte order of this machine."""
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Array:
             raise FrameError(f"an array must hold numbers, not {values.dtype}")
         if self.axes and len(self.axes) != values.ndim:
             raise FrameError(f"axes {self.axes} do not name the {values.ndim} axes of the array")
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", _native(values))
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ class Bits:
     planes: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _native(self.values))
         if self.values.dtype.name not in _BIT_DTYPES:
             raise FrameError(f"bits must be unsigned integers, not {self.values.dtype}")
         if len(self.planes) > 8 * self.values.dtype.itemsize:
@@ -124,7 +131,11 @@ class Column:
     def __post_init__(self) -> None:
         check_name(self.name, "column")
         check(self.unit)
-        if self.dtype != "text" and np.dtype(self.dtype).kind not in "fiub":
+        try:
+            good = self.dtype == "text" or np.dtype(self.dtype).kind in "fiub"
+        except TypeError:
+            good = False
+        if not good:
             raise FrameError(
                 f"column '{self.name}': type '{self.dtype}' is neither number nor text"
             )
@@ -195,6 +206,9 @@ class Frame:
         for kind in (self.layers, self.calibration):
             for name in kind:
                 check_name(name, "array")
+        times = np.shape(self.times.start)
+        if times not in ((), shape[:1]):
+            raise FrameError(f"{where}: times {times} are neither one nor one per row of {shape}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,10 +329,16 @@ class Factor:
     """
 
     name: str
-    operation: Literal["add", "multiply", "divide"]
+    operation: Operation
     values: FloatArray
     unit: str
     source: str
+
+    def __post_init__(self) -> None:
+        if self.operation not in get_args(Operation):
+            raise FrameError(
+                f"factor '{self.name}': '{self.operation}' is none of {get_args(Operation)}"
+            )
 
     def apply(self, counts: FloatArray) -> FloatArray:
         """Return `counts` after this step, as a new array."""

@@ -2,14 +2,15 @@
 
 PyTables unpickles attributes already while a file is opened (PyTables issues 47 and 813). Here the
 name ``pickle`` in its modules is replaced by an object that refuses, HDF5's plugin search is
-switched off before the library starts, links are never followed, and only arrays whose layout,
-size and chunks are within limits are read.
+switched off before the library starts, PyTables' own attributes are not looked at, links are never
+followed, and only arrays whose type, layout, filter, size and chunks are within limits are read.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import sys
 import warnings
@@ -21,12 +22,16 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from corecube.errors import ArchiveDamaged, ArchiveError
+from corecube.errors import ArchiveDamaged, ArchiveError, NoSpace
 
 CHUNK_LIMIT: Final = 64 * 2**20
 """Decoded bytes of one chunk that are accepted; a small file can claim any size."""
 
+SIZE_LIMIT: Final = 2**40
+"""Decoded bytes of one array that are accepted; the largest real group has 0.4 GB."""
+
 FILTERS: Final = frozenset({"blosc:lz4", "blosc:zstd", "blosc", "zlib", "blosc2:lz4", "blosc2"})
+"""The filters that are accepted, as PyTables names them."""
 
 
 class _RefusingPickle:
@@ -71,6 +76,8 @@ def library() -> Any:
                     "switched off; install the version that corecube was tested with"
                 )
             module.pickle = _RefusingPickle
+        # it ends the process where a file's format version is no text, and we need none
+        tables.utilsextension.read_f_attr = lambda *_: b""
         # runs before PyTables' own handler, which warns of each file that is still open
         atexit.register(_close_all, tables)
         _tables = tables
@@ -107,15 +114,24 @@ def open_file(path: Path | str, mode: Literal["r", "w"] = "r") -> Any:
     ------
     ArchiveDamaged
         If it is no HDF5 file, or a damaged one.
+    NoSpace
+        If a new file cannot be made.
     FileNotFoundError
         If there is none.
     """
     tables = library()
     try:
-        # what we write is plain HDF5, without the attributes that PyTables keeps for itself
-        own = {"pytables_sys_attrs": False} if mode == "w" else {}
-        return tables.open_file(str(path), mode, **own)
-    except (tables.HDF5ExtError, ValueError, _RefusingPickle.UnpicklingError) as error:
+        # The attributes that PyTables keeps for itself are not written, and not believed either:
+        # a node whose class they misname ends in a wrong read or in a crash.
+        return tables.open_file(str(path), mode, pytables_sys_attrs=False)
+    except (
+        tables.HDF5ExtError, tables.NodeError, ValueError, _RefusingPickle.UnpicklingError
+    ) as error:  # fmt: skip
+        if mode == "w":
+            raise NoSpace(
+                f"{path}: cannot be written; the disk is full or failing; free some space and run "
+                "the same command again"
+            ) from error
         raise ArchiveDamaged(f"{path}: cannot be opened as HDF5; it is truncated or damaged") from (
             error
         )
@@ -133,22 +149,36 @@ def node(file: Any, path: str) -> Any:
     Raises
     ------
     ArchiveDamaged
-        If there is no such array, it is a link, is not stored in chunks (external and virtual
-        data sets are not), or its chunks are larger than 64 MB when decoded.
+        If there is no such array, it or a group above it is a link, it holds neither numbers nor
+        text, is not stored in chunks (external and virtual data sets are not), is packed by a
+        filter that is not ours, or it or its chunks are too large (`SIZE_LIMIT`, `CHUNK_LIMIT`).
     """
     tables = library()
     where = f"{file.filename}: {path}"
     try:
-        found = file.get_node(path)
-    except tables.NoSuchNodeError as error:
+        # HDF5 itself follows a link in the middle of a path, also into another file
+        for end in (i for i, letter in enumerate(path) if letter == "/" and i):
+            if isinstance(file.get_node(path[:end]), tables.link.Link):
+                raise ArchiveDamaged(f"{where} lies behind a link; links are not followed")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of kinds that PyTables does not know: refused below
+            found = file.get_node(path)
+    except (tables.NoSuchNodeError, NameError) as error:  # NameError: no slash at the beginning
         raise ArchiveDamaged(f"{where} is missing; the file is damaged or not ours") from error
     except (tables.HDF5ExtError, _RefusingPickle.UnpicklingError, ValueError, TypeError) as error:
         raise ArchiveDamaged(f"{where} cannot be opened; the file is damaged") from error
     if not isinstance(found, tables.CArray):  # an EArray is one; links and plain arrays are not
         raise ArchiveDamaged(f"{where} is no chunked array; it is not read")
-    chunk = int(np.prod(found.chunkshape, dtype=object)) * found.dtype.itemsize
-    if chunk > CHUNK_LIMIT:
-        raise ArchiveDamaged(f"{where} has chunks of {chunk} bytes, more than corecube reads")
+    if found.dtype.kind not in "biufS":
+        raise ArchiveDamaged(f"{where} holds neither numbers nor text; it is not read")
+    if found.filters.complevel and found.filters.complib not in FILTERS:
+        raise ArchiveDamaged(f"{where} is packed with '{found.filters.complib}'; it is not read")
+    for what, shape, limit in (
+        ("chunks", found.chunkshape, CHUNK_LIMIT), ("values", found.shape, SIZE_LIMIT)
+    ):  # fmt: skip
+        size = math.prod(map(int, shape)) * found.dtype.itemsize
+        if size > limit:
+            raise ArchiveDamaged(f"{where} has {what} of {size} bytes, more than corecube reads")
     return found
 
 

@@ -114,8 +114,13 @@ class Caller:
 
 def installed() -> dict[str, list[EntryPoint]]:
     """Return the entry points of all installed instruments by name; imports none of them."""
+    return _installed(os.environ.get("CORECUBE_PLUGINS"), tuple(sys.path))
+
+
+@cache
+def _installed(only: str | None, path: tuple[str, ...]) -> dict[str, list[EntryPoint]]:
+    """Scan all packages once: it costs more than looking at a file."""
     found: dict[str, list[EntryPoint]] = {}
-    only = os.environ.get("CORECUBE_PLUGINS")
     wanted = None if only is None else {name.strip() for name in only.split(",")}
     for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda e: (e.name, e.value)):
         if wanted is None or entry.name in wanted:
@@ -200,7 +205,8 @@ def _import(plugin: Plugin, entry: EntryPoint) -> Plugin:
     try:
         # what a plugin prints while it is imported must not get into results on stdout
         with contextlib.redirect_stdout(sys.stderr):
-            found = entry.load()
+            # a plugin's code runs when its attributes are looked at, too
+            checked = _validate(plugin, entry.load())
     except (Exception, SystemExit) as error:
         if os.environ.get("CORECUBE_RAISE_PLUGIN_ERRORS"):
             raise
@@ -214,14 +220,13 @@ def _import(plugin: Plugin, entry: EntryPoint) -> Plugin:
                 f"pip install '{plugin.distribution}[{extra}]'",
                 traceback.format_exc(),
             )
-        return _broken(plugin, error)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            checked = _validate(plugin, found)
-    except (Exception, SystemExit) as error:  # looking at its attributes runs a plugin's code
-        if os.environ.get("CORECUBE_RAISE_PLUGIN_ERRORS"):
-            raise
-        return _broken(plugin, error)
+        return _aside(
+            plugin,
+            "broken",
+            f"instrument {plugin.who} could not be loaded: {_one_line(error)}; "
+            f"see 'corecube plugins info {plugin.name}'",
+            traceback.format_exc(),
+        )
     return Plugin(**{**vars(checked), "seconds": time.perf_counter() - started})
 
 
@@ -241,8 +246,8 @@ def _validate(plugin: Plugin, found: object) -> Plugin:
     try:
         manager.register(found, plugin.name)
         manager.check_pending()
-    except Exception as error:  # pluggy's message may hold a repr of the plugin
-        return invalid(_one_line(error).partition("\n")[0])
+    except Exception as error:  # pluggy's message ends with a repr of the plugin
+        return invalid(_one_line(error).partition(" in plugin ")[0])
     for hook in REQUIRED:
         if not getattr(manager.hook, hook).get_hookimpls():
             return invalid(f"hook '{hook}' is missing")
@@ -297,16 +302,6 @@ def _missing_extra(entry: EntryPoint, error: BaseException) -> str:
         if name == module and extra:
             return extra.group(1)
     return ""
-
-
-def _broken(plugin: Plugin, error: BaseException) -> Plugin:
-    return _aside(
-        plugin,
-        "broken",
-        f"instrument {plugin.who} could not be loaded: {_one_line(error)}; "
-        f"see 'corecube plugins info {plugin.name}'",
-        traceback.format_exc(),
-    )
 
 
 def _aside(plugin: Plugin, state: State, message: str, trace: str = "") -> Plugin:

@@ -10,7 +10,9 @@ import contextlib
 import importlib
 import json
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -131,13 +133,28 @@ def _start(function: str) -> tuple[BaseProcess, Connection]:
 
 
 def _worker(function: str, pipe: Connection) -> None:
+    threading.Thread(target=_end_with_coordinator, daemon=True).start()
     work = _function(function)
     while True:
         try:
             task = json.loads(pipe.recv_bytes())
-        except EOFError:
+        except (EOFError, OSError):  # the coordinator has closed the pipe, or died
             return
-        pipe.send_bytes(json.dumps(work(task)).encode())
+        result = json.dumps(work(task)).encode()
+        with contextlib.suppress(OSError):
+            pipe.send_bytes(result)
+
+
+def _end_with_coordinator() -> None:
+    """End this worker when the coordinator is killed, which then cannot do it itself.
+
+    A worker that went on would give its file a name that the next coordinator, which holds the
+    archive by then, may have given away as well.
+    """
+    coordinator = multiprocessing.parent_process()
+    if coordinator is not None:
+        coordinator.join()
+        os._exit(1)
 
 
 def _function(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -151,6 +168,6 @@ def _function(name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
 def _death(code: int | None) -> str:
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        hint = " (out of memory?)" if name == "SIGKILL" else ""
-        return f"the worker process was ended by {name}{hint}"
-    return f"the worker process ended with exit code {code}"
+        hint = ", with fewer jobs if memory was short" if name == "SIGKILL" else ""
+        return f"the worker process was ended by {name}; run the same command again{hint}"
+    return f"the worker process ended with exit code {code}; run the same command again"

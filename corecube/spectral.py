@@ -9,7 +9,7 @@ off it and never compares equal between files (SDSS data model, page "spec").
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,9 @@ SpecSys = Literal["topocentric", "heliocentric", "barycentric", ""]
 
 LOG_STEP = 1e-4
 """Step of the SDSS and BOSS grids in log10(wavelength / Angstrom)."""
+
+_LAST_INDEX = 10**6
+"""Beyond all wavelengths: 1e100 Angstrom."""
 
 _GRID_TOLERANCE = 0.01
 """Steps; float32 rounding of `loglam` is 0.0024 steps at most in real files."""
@@ -41,7 +44,7 @@ def log_index(loglam: npt.ArrayLike) -> npt.NDArray[np.int64]:
         If a value is farther than 0.01 steps from the grid.
     """
     exact = np.asarray(loglam, dtype=np.float64) / LOG_STEP
-    index = np.rint(exact)
+    index = np.rint(np.clip(exact, -_LAST_INDEX, _LAST_INDEX))
     if not np.all(np.abs(exact - index) <= _GRID_TOLERANCE):
         raise FrameError("wavelengths are not on the grid round(1e4 log10 wavelength)")
     return index.astype(np.int64)
@@ -56,7 +59,7 @@ class Spectral:
     Attributes
     ----------
     values : float64 array (w,) or (n, w), rising; or None
-        NaN is allowed as padding at the end of a row.
+        NaN is allowed as padding.
     first, count : int
         Grid index of the first pixel, and the number of pixels.
     step : float
@@ -77,18 +80,23 @@ class Spectral:
 
     def __post_init__(self) -> None:
         check(self.unit)
+        for name, allowed in (("medium", Medium), ("specsys", SpecSys)):
+            if getattr(self, name) not in get_args(allowed):
+                raise FrameError(
+                    f"wavelengths: {name} '{getattr(self, name)}' is none of {get_args(allowed)}"
+                )
         if (self.values is None) == (self.step == 0.0):
             raise FrameError("wavelengths are either values or a grid (first, count, step)")
         if self.values is None:
-            if self.count < 0 or self.step <= 0:
+            if self.count < 0 or not self.step > 0:
                 raise FrameError("a wavelength grid needs count >= 0 and step > 0")
             return
         values = np.asarray(self.values, dtype=np.float64)
         if values.ndim not in (1, 2):
             raise FrameError(f"wavelengths must be (w,) or (n, w), not {values.shape}")
-        with np.errstate(invalid="ignore"):
-            if np.any(np.diff(values, axis=-1) <= 0):
-                raise FrameError("wavelengths must rise along the spectrum")
+        highest = np.fmax.accumulate(values, axis=-1)  # looks over NaN
+        if np.any(values[..., 1:] <= highest[..., :-1]):
+            raise FrameError("wavelengths must rise along the spectrum")
         object.__setattr__(self, "values", values)
 
     @classmethod

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -92,20 +95,37 @@ def _mjd_tai(part: str, text: str, *, end: bool) -> float:
     from astropy.time import Time
 
     try:
-        moment = Time(part, scale="utc")
+        with _any_year():
+            moment = Time(part, scale="utc")
+            if end and len(part) <= len("2001-12-18"):
+                # the next day of the calendar: the day of a leap second has 86401 seconds
+                moment = Time(moment.mjd + 1, format="mjd", scale="utc")
+            return float(moment.tai.mjd)
     except ValueError as error:
         raise QueryError(
             f"'{part}' in '{text}' is no time; write an MJD like 52261.2 or 2001-12-18T05:45:00"
         ) from error
-    if end and len(part) <= len("2001-12-18"):
-        moment = moment + 1.0
-    return float(moment.tai.mjd)
+
+
+@contextlib.contextmanager
+def _any_year() -> Iterator[None]:
+    """Silence the remark that leap seconds of the far past and future are not known."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "ERFA function")
+        yield
 
 
 def iso(mjd_tai: float) -> str:
-    """Return an MJD TAI as an ISO time in UTC to the millisecond, "" for NaN."""
+    """Return an MJD TAI as an ISO time in UTC to the millisecond, "" for NaN.
+
+    A number that is no date of the calendar comes back as it is: ``MJD 1e+300``.
+    """
     if not np.isfinite(mjd_tai):
         return ""
     from astropy.time import Time
 
-    return str(Time(mjd_tai, format="mjd", scale="tai").utc.isot) + "Z"
+    try:
+        with _any_year():
+            return str(Time(mjd_tai, format="mjd", scale="tai").utc.isot) + "Z"
+    except ValueError:
+        return f"MJD {mjd_tai}"

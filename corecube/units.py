@@ -46,11 +46,15 @@ def factor(old: str, new: str) -> float:
     Raises
     ------
     UnitError
-        If one is no unit, or they measure different things.
+        If one is no unit, they measure different things, or one is a logarithm, ``mag(AB)``.
     """
-    if old == new:
+    if check(old) == check(new):
         return 1.0
+    from astropy.units import FunctionUnitBase
+
     try:
+        if any(isinstance(_parsed(unit), FunctionUnitBase) for unit in (old, new)):
+            raise ValueError("a logarithm is no multiple of its argument")
         return float(_parsed(old).to(_parsed(new)))
     except ValueError as error:  # astropy's UnitConversionError is a ValueError
         raise UnitError(f"values in '{old}' cannot be converted to '{new}'") from error

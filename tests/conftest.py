@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tomllib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +114,91 @@ def sdss_data(data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("the real data have no folder sdss")
     return folder
+
+
+# -- instruments for tests -------------------------------------------------------------------------
+
+Install = Callable[..., Path]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install a distribution as far as `importlib.metadata` can tell.
+
+    ``install("corecube-foo", "1.2", {"foo": "foo_module"}, {"foo_module": "source"})`` makes the
+    folder, puts it on the path, forgets what was loaded, and returns it.
+    """
+    from corecube import plugins
+
+    def install_one(
+        name: str,
+        version: str,
+        instruments: dict[str, str],
+        modules: dict[str, str] | None = None,
+        requires: tuple[str, ...] = (),
+    ) -> Path:
+        folder = tmp_path / "site" / name
+        info = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+        lines += [f"Requires-Dist: {requirement}" for requirement in requires]
+        (info / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        entries = "".join(f"{key} = {value}\n" for key, value in instruments.items())
+        (info / "entry_points.txt").write_text(f"[corecube.instruments]\n{entries}", "utf-8")
+        for module, source in (modules or {}).items():
+            (folder / f"{module}.py").write_text(source, "utf-8")
+        monkeypatch.syspath_prepend(str(folder))
+        names = os.environ.get("CORECUBE_PLUGINS", "").split(",")
+        monkeypatch.setenv("CORECUBE_PLUGINS", ",".join({*names, *instruments}))
+        plugins._load.cache_clear()
+        return folder
+
+    return install_one
+
+
+@pytest.fixture
+def toy(install: Install, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The module of the instrument ``toy``, installed like a stranger's, in workers too."""
+    install("corecube-toy", "0.1", {"toy": "toy"})
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "instruments"))
+    monkeypatch.delitem(sys.modules, "toy", raising=False)
+    return importlib.import_module("toy")
+
+
+@pytest.fixture(scope="session")
+def compare() -> Any:
+    """Functions that say what an archive holds: `content`, `damages`, `listing`."""
+    path = ROOT / "tests" / "instruments" / "content.py"
+    spec = importlib.util.spec_from_file_location("compare_archives", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def start_ingest(toy: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start an ingest in a process of its own; see tests/instruments/run_ingest.py."""
+    started: list[subprocess.Popen[str]] = []
+    script = ROOT / "tests" / "instruments" / "run_ingest.py"
+
+    def start(
+        paths: list[Path], archive: Path, instrument: str = "toy", **order: Any
+    ) -> subprocess.Popen[str]:
+        text = json.dumps(
+            {"instrument": instrument, "paths": list(map(str, paths)), "archive": str(archive)}
+            | order
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", str(script), text],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -41,7 +41,8 @@ INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 TERMINATED: Final = 143
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK: Final = (errno.EROFS, errno.EIO)
 _LISTED: Final = 20
 """Names that fit are listed up to this number."""
 
@@ -58,6 +59,8 @@ def no_space(error: OSError, path: object = "") -> CorecubeError:
     reason = error.strerror or str(error)
     if error.errno in _FULL:
         return NoSpace(f"{where}: {reason}; free some space and run the same command again")
+    if error.errno in _DISK:
+        return NoSpace(f"{where}: {reason}; see to the disk and run the same command again")
     return UsageProblem(f"{where}: {reason}")
 
 
@@ -103,7 +106,7 @@ def tell_bug(error: BaseException) -> int:
 def tell_os_error(error: OSError) -> int:
     """Print an error of the operating system that nobody caught, and return its exit code."""
     of_a_file = isinstance(error, PermissionError | FileNotFoundError | NotADirectoryError)
-    if error.errno in _FULL or (error.filename and of_a_file):
+    if error.errno in _FULL + _DISK or (error.filename and of_a_file):
         return tell_error(no_space(error))
     return tell_bug(error)
 

@@ -13,6 +13,7 @@ from corecube.archive.shotfile import StoredShot, shifted
 from corecube.errors import QueryError
 from corecube.frames import Bits, Image
 from corecube.masks import value
+from corecube.times import Times
 
 _OUTSIDE = np.uint32(value("outside", "no_error"))
 
@@ -129,11 +130,21 @@ def cut(shot: StoredShot, name: str, ra: float, dec: float, size: int) -> tuple[
             error=_padded(part.error, place, np.nan),
             mask=_padded(part.mask, place, _OUTSIDE),
             bits=bits,
+            times=_timed(part.times, place),
             cards=shifted(about["cards"], place.x0, place.y0),
             footprint=None,
         ),
         place,
     )
+
+
+def _timed(times: Times, place: Window) -> Times:
+    """Return times per row with NaN for the rows outside of the image."""
+    if np.ndim(times.start) == 0:
+        return times
+    pad = (place.rows[0] - place.y0, place.y0 + place.size - place.rows[1])
+    start, end = (np.pad(part, pad, constant_values=np.nan) for part in (times.start, times.end))
+    return Times(start, end, times.quality)
 
 
 def _padded(values: npt.NDArray[Any], place: Window, fill: Any) -> npt.NDArray[Any]:

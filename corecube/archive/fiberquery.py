@@ -50,9 +50,16 @@ def find_fibers(
         if len(rows):
             parts.append(rows)
             places += [(block.shot, block.group, int(row)) for row in taken]
-    table = concatenate(parts) if parts else empty_table(FIBER_COLUMNS)
+    table = concatenate(parts) if parts else _nothing(finder, select)
     table, order = ordered(table, center)
     return table, [places[i] for i in order]
+
+
+def _nothing(finder: ColumnNames, select: Select) -> Rows:
+    """Return a table without rows, with the columns that were asked for."""
+    core = empty_table(FIBER_COLUMNS)
+    more = {name: finder.missing(name, 0) for name in select.columns if name not in core}
+    return Rows({**core.fields, **more})
 
 
 def _all_blocks(state: State) -> Iterable[_Block]:

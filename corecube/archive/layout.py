@@ -51,8 +51,13 @@ def shot_of_path(path: str) -> tuple[str, str, int]:
 
 
 def to_text(data: Any) -> str:
-    """Return JSON text; NaN and infinity become null, numpy's numbers plain ones."""
-    return json.dumps(_plain(data), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    """Return JSON text; NaN and infinity become null, numpy's numbers plain ones.
+
+    Lone surrogates, by which Python writes the bytes of file names that are not UTF-8, become
+    JSON escapes: the text can be encoded, and reads back as it was.
+    """
+    text = json.dumps(_plain(data), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(data: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import getpass
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from corecube.archive.layout import LOCK
-from corecube.errors import ArchiveBusy
+from corecube.errors import ArchiveBusy, ArchiveError
 
 
 class WriterLock:
@@ -36,8 +37,13 @@ class WriterLock:
         ------
         ArchiveBusy
             If another process holds it; the message says which.
+        ArchiveError
+            If the archive cannot be written to, or its file system has no locks.
         """
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise self._refused("written to", error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -47,14 +53,15 @@ class WriterLock:
                 f"{self._path.parent}: {holder} is writing into it; wait for it to end, then run "
                 "the same command again"
             ) from error
-        except OSError:
+        except OSError as error:
             os.close(handle)
-            raise
+            raise self._refused("locked", error) from error
         self._handle = handle
         now = datetime.now(UTC).isoformat(timespec="seconds")
         text = f"process {os.getpid()} of {_user()} on {socket.gethostname()} since {now}\n"
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, text.encode(), 0)
+        with contextlib.suppress(OSError):  # only for people: a full disk is told by what follows
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, text.encode(), 0)
         return self
 
     def __exit__(
@@ -67,6 +74,12 @@ class WriterLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+    def _refused(self, what: str, error: OSError) -> ArchiveError:
+        return ArchiveError(
+            f"{self._path.parent}: cannot be {what} ({error.strerror}); nothing has been changed; "
+            "mend this, or choose another place"
+        )
 
 
 def _user() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from corecube.archive.durable import write_file
-from corecube.archive.layout import DESCRIPTION, FORMAT, MANIFEST, to_text
+from corecube.archive.layout import CATALOGUE, DESCRIPTION, FORMAT, MANIFEST, to_text
 from corecube.archive.skyrun import RunInfo
 from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
 
@@ -82,7 +82,8 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
             status = os.fstat(file.fileno())
             text = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
-        if (archive / DESCRIPTION).exists():
+        # without a catalogue a writer has died while it made the archive, which is finished then
+        if (archive / DESCRIPTION).exists() and any((archive / CATALOGUE).glob("*")):
             raise ArchiveDamaged(
                 f"{archive}: its manifest is missing; restore {MANIFEST} from a backup"
             ) from error

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,13 @@ from corecube.provenance import Provenance
 from corecube.shots import FileInfo, Shot, ShotPlan
 from corecube.spectral import Spectral
 from corecube.times import Times
+
+_DESCRIPTION_LIMIT: Final = 2**28
+"""Bytes; 100,000 fibres in a thousand blocks need less than a hundredth of it."""
+
+_NEEDED: Final = frozenset(
+    {"instrument", "key", "generation", "fingerprint", "images", "groups", "arrays"}
+)
 
 
 class StoredShot(Shot):
@@ -77,10 +84,17 @@ class StoredShot(Shot):
                 f"{self.path}: has format {number}, this corecube knows up to {FORMAT}; "
                 "upgrade corecube"
             )
+        if hdf5.node(self._file, "/description").size_in_memory > _DESCRIPTION_LIMIT:
+            raise ArchiveDamaged(f"{self.path}: its description is too large to be one of ours")
         data = hdf5.read(self._file, "/description").tobytes()
         if chunks.crc(data) != expected:
             raise ArchiveDamaged(f"{self.path}: its description is damaged")
-        description: dict[str, Any] = json.loads(data)
+        try:
+            description = json.loads(data)
+        except ValueError as error:
+            raise ArchiveDamaged(f"{self.path}: its description is no JSON") from error
+        if not isinstance(description, dict) or not description.keys() >= _NEEDED:
+            raise ArchiveDamaged(f"{self.path}: its description is incomplete")
         return description
 
     @cached_property

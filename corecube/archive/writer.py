@@ -18,7 +18,7 @@ import numpy as np
 from corecube.archive import manifest as manifests
 from corecube.archive import recordlog, skyindex, skyrun
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
-from corecube.archive.durable import FileStamp, sync_directory, write_file
+from corecube.archive.durable import FileStamp, make_directory, write_file
 from corecube.archive.layout import (
     CATALOGUE,
     DESCRIPTION,
@@ -87,7 +87,9 @@ def create(path: Path) -> None:
     Raises
     ------
     ArchiveError
-        If something else stands there.
+        If something else stands there, or it cannot be made there.
+    ArchiveBusy
+        If another process is making it.
     NoSpace
         If the disk is full.
     """
@@ -95,15 +97,22 @@ def create(path: Path) -> None:
         return
     if path.exists() and (not path.is_dir() or any(_not_ours(path))):
         raise ArchiveError(f"{path}: is there and is no archive; choose another name")
-    for folder in (path, path / SHOTS, path / INDEX, path / CATALOGUE):
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_directory(folder.parent)
-    about = {
-        "format": FORMAT, "profile": "plain", "uuid": str(uuid.uuid4()),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }  # fmt: skip
-    write_file(path / DESCRIPTION, [to_text(about).encode()])
-    manifests.commit(path, Manifest())
+    try:
+        for folder in (path, path / SHOTS, path / INDEX, path / CATALOGUE):
+            make_directory(folder)
+    except OSError as error:
+        raise ArchiveError(
+            f"{path}: cannot be made there ({error.strerror}); choose another place"
+        ) from error
+    with WriterLock(path):
+        if (path / MANIFEST).exists():  # another process was faster
+            return
+        about = {
+            "format": FORMAT, "profile": "plain", "uuid": str(uuid.uuid4()),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }  # fmt: skip
+        write_file(path / DESCRIPTION, [to_text(about).encode()])
+        manifests.commit(path, Manifest())
 
 
 def _not_ours(path: Path) -> Iterable[Path]:
@@ -194,7 +203,7 @@ class ArchiveWriter:
     def new_path(self, instrument: str, key: str) -> str:
         """Return the path below the archive for a new file of a shot; its folder is made."""
         path = shot_path(instrument, key, self.next_generation(f"{instrument}/{key}"))
-        (self.path / path).parent.mkdir(parents=True, exist_ok=True)
+        make_directory((self.path / path).parent)
         return path
 
     def clean(self) -> list[str]:

@@ -136,7 +136,9 @@ class Fits:
         if kind != "IMAGE":
             packed = header.get("ZIMAGE") is True
             what = "a tile-compressed image; unpack it with funpack" if packed else f"a {kind}"
-            raise self._error(f"HDU {hdu} holds {what}, an image was expected")
+            raise self._error(
+                f"HDU {hdu} holds {what}, an image was expected; fetch the file again"
+            )
         lengths = axis_lengths(header)
         if not lengths:
             raise self._error(f"HDU {hdu} holds no image; is this the right file?")

@@ -16,6 +16,9 @@ from corecube.pipeline.report import FileReport, ShotReport
 from corecube.plugins import Caller
 from corecube.shots import FileInfo, ShotPlan, Source
 
+_NAMED = 4
+"""So many files for one place are named."""
+
 
 @dataclass
 class Stored:
@@ -227,7 +230,9 @@ def _resolved(
             info for info in rivals if digests.of(info.source) != digests.of(best.source)
         ]  # fmt: skip
         if conflict:
-            names = ", ".join(info.source.path for info in (best, *conflict))
+            names = ", ".join(info.source.path for info in (best, *conflict)[:_NAMED])
+            if len(conflict) >= _NAMED:
+                names += f" and {len(conflict) + 1 - _NAMED} more"
             stays = next((info for info in (best, *conflict) if info.source.path in here), None)
             if stays is not None:  # what was ingested is not taken away by what comes later
                 taken.append(stays)

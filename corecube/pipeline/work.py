@@ -326,5 +326,7 @@ def _stored_frames(old: StoredShot, entry: str) -> list[Frame]:
 
 
 def _line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; see to it and run the same command again"
     text = " ".join(str(error).split()) or type(error).__name__
     return text if isinstance(error, CorecubeError) else f"{type(error).__name__}: {text}"
