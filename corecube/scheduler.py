@@ -134,6 +134,9 @@ def _start(function: str) -> tuple[BaseProcess, Connection]:
 
 def _worker(function: str, pipe: Connection) -> None:
     threading.Thread(target=_end_with_coordinator, daemon=True).start()
+    # Libraries make semaphores when they are imported. Those of this way of starting processes
+    # have no name that outlives a worker that is killed; it starts no processes itself.
+    multiprocessing.set_start_method("fork", force=True)
     work = _function(function)
     while True:
         try:

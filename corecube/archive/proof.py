@@ -8,7 +8,6 @@ every chunk is read as bytes and compared with the CRC-32 that was taken before 
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
@@ -25,8 +24,9 @@ from corecube.errors import ArchiveDamaged, NoSpace
 _CORRUPT = (OSError, ValueError, KeyError, ArchiveDamaged)
 
 _WINDOW: Final = 1 << 21
-"""Bytes that are mapped at a time: the two digests find them in the processor's cache, and the
-worker's memory does not grow with the file."""
+"""Bytes that are read at a time: the two digests find them in the processor's cache, and the
+worker's memory does not grow with the file. They are not mapped: where a mapping cannot be read,
+as in the holes of a file on a full tmpfs, the process is ended by SIGBUS."""
 
 
 def prove(
@@ -59,8 +59,7 @@ def prove(
             places = _places(path, checksums, arrays)
             if size == 0 or (places and places[-1][0] + places[-1][1] > size):
                 raise ValueError(path)
-            with mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ) as mapped:
-                sha = _digest(mapped, size, places)
+            sha = _digest(raw.fileno(), size, places)
         except _CORRUPT as error:
             raise _full(path) from error
     return FileStamp(size, sha)
@@ -96,23 +95,39 @@ def _chunks(
             yield place.offset, place.size, crc
 
 
-def _digest(mapped: mmap.mmap, size: int, places: Sequence[tuple[int, int, int]]) -> str:
+def _digest(raw: int, size: int, places: Sequence[tuple[int, int, int]]) -> str:
     """Return the sha256 of a file, comparing its chunks on the way."""
     sha = hashlib.sha256()
-    following = 0
-    with memoryview(mapped) as data:
-        for start in range(0, size, _WINDOW):
-            end = min(start + _WINDOW, size)
-            sha.update(data[start:end])
-            while following < len(places) and sum(places[following][:2]) <= end:
-                offset, length, crc = places[following]
-                if chunks.crc(data[offset : offset + length]) != crc:
+    buffer = bytearray(_WINDOW)
+    start = following = 0
+    while start < size:
+        end, behind = _window(start, size, places, following)
+        if end - start > len(buffer):
+            buffer = bytearray(end - start)
+        with memoryview(buffer)[: end - start] as data:
+            if os.preadv(raw, [data], start) != len(data):
+                raise ValueError(start)
+            sha.update(data)
+            for offset, length, crc in places[following:behind]:
+                if chunks.crc(data[offset - start : offset - start + length]) != crc:
                     raise ValueError(offset)
-                following += 1
-            mapped.madvise(mmap.MADV_DONTNEED, start, end - start)
-    if following != len(places):
-        raise ValueError(following)
+        start, following = end, behind
     return sha.hexdigest()
+
+
+def _window(
+    start: int, size: int, places: Sequence[tuple[int, int, int]], following: int
+) -> tuple[int, int]:
+    """Return the end of a window that cuts no chunk, and the first chunk behind it."""
+    end = min(start + _WINDOW, size)
+    while following < len(places) and sum(places[following][:2]) <= end:
+        following += 1
+    if following < len(places) and places[following][0] < end:
+        offset, length, _ = places[following]
+        if offset > start:
+            return offset, following
+        return offset + length, following + 1
+    return end, following
 
 
 def _full(path: Path) -> NoSpace:

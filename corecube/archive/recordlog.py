@@ -79,7 +79,10 @@ def append(archive: Path, end: LogEnd, records: Iterable[Any]) -> LogEnd:
             os.close(handle)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise NoSpace(f"{path}: the disk is full; nothing that was stored is lost") from error
+            raise NoSpace(
+                f"{path}: the disk is full; nothing that was stored is lost; free some space and "
+                "run the same command again"
+            ) from error
         raise
     if new:
         sync_directory(path.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import uuid
@@ -164,6 +165,8 @@ class ArchiveWriter:
     ------
     ArchiveBusy
         If another process is writing.
+    ArchiveError
+        If it cannot be written to.
     ArchiveMissing, ArchiveDamaged, ArchiveTooNew
     """
 
@@ -176,6 +179,12 @@ class ArchiveWriter:
         if not (self.path / MANIFEST).exists():
             manifests.load(self.path)
             raise ArchiveMissing(f"{self.path}: there is no archive")
+        for folder in (self.path, *(self.path / name for name in (SHOTS, INDEX, CATALOGUE))):
+            if not os.access(folder, os.W_OK):
+                raise ArchiveError(
+                    f"{folder}: cannot be written to; nothing has been changed; mend this, or "
+                    "choose another place"
+                )
         self._lock.__enter__()
         try:
             self.manifest, _ = manifests.load(self.path)

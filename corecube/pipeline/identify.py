@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
 from corecube.archive.layout import SUFFIX
@@ -21,8 +21,8 @@ _PACKED_NAMES: Final = (".bz2", ".gz", ".xz")
 def find_files(paths: Iterable[str]) -> Iterator[str]:
     """Yield the absolute paths of all files in paths and folders, each once, sorted in folders.
 
-    Hidden files and folders and archives of ours are left out. A path that does not exist is
-    yielded too: its trouble is reported with it.
+    Hidden files and folders and archives of ours are left out. A path that does not exist and a
+    folder that cannot be read are yielded too: their trouble is reported with them.
     """
     seen: set[str] = set()
     for path in paths:
@@ -37,9 +37,11 @@ def _below(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for folder, names, files in os.walk(path):
+    refused: list[str] = []
+    for folder, names, files in os.walk(path, onerror=lambda error: refused.append(error.filename)):
         names[:] = sorted(n for n in names if not n.startswith(".") and not n.endswith(SUFFIX))
         yield from (Path(folder, name) for name in sorted(files) if not name.startswith("."))
+    yield from map(Path, refused)
 
 
 def identify(
@@ -62,6 +64,8 @@ def identify(
     """
     try:
         status = Path(path).stat()
+        if S_ISDIR(status.st_mode):
+            next(Path(path).iterdir(), None)  # it is one that could not be read: say why
         if not S_ISREG(status.st_mode):
             return FileReport(path, "passed over", reason="not a regular file")
         before = known.get(path)

@@ -12,6 +12,7 @@ from corecube.archive.writer import InstrumentState
 from corecube.errors import PluginError
 from corecube.files import digest
 from corecube.pipeline import fingerprint
+from corecube.pipeline.identify import without_path
 from corecube.pipeline.report import FileReport, ShotReport
 from corecube.plugins import Caller
 from corecube.shots import FileInfo, ShotPlan, Source
@@ -365,9 +366,8 @@ def _decide(
 def _again(info: FileInfo, shot: ShotPlan, identity: str, failed: Mapping[str, str]) -> FileReport:
     entry, main = place_of(info, shot)
     if entry in failed and main:
-        return FileReport(
-            info.source.path, "failed", info.source.kind, identity, entry, failed[entry]
-        )  # fmt: skip
+        reason = without_path(failed[entry], info.source.path)
+        return FileReport(info.source.path, "failed", info.source.kind, identity, entry, reason)
     state: Any = "unchanged" if main else "companion"
     return FileReport(info.source.path, state, info.source.kind, identity, entry)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 import shutil
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -120,6 +121,7 @@ class _Maker:
         self.task = task
         self.result = result
         self.temporary = temporary
+        self.stamps: dict[str, tuple[int, int]] = {}
         self.caller: Caller = load(task.instrument)
         self.config: Any = configuration.from_json(self.caller.instrument.config, task.config)
         self.plan = ShotPlan.from_json(task.plan)
@@ -131,7 +133,7 @@ class _Maker:
         archive = Path(self.task.archive)
         promised = self.caller.call("archive_columns", config=self.config) or {}
         scratch = tempfile.mkdtemp(prefix="corecube-")
-        writer = ShotWriter(self.temporary)
+        writer = self._writer()
         done: dict[str, str] = {}
         old = StoredShot(archive / self.task.old) if self.task.old else None
         try:
@@ -167,15 +169,50 @@ class _Maker:
             "entries": list(done), "infos": [info.to_json() for info in self.infos],
         }  # fmt: skip
 
+    def _writer(self) -> ShotWriter:
+        try:
+            return ShotWriter(self.temporary)
+        except (OSError, hdf5.library().HDF5ExtError) as error:
+            raise NoSpace(
+                f"{self.temporary.parent}: no file can be made there; see to its permissions and "
+                "free some space, then run the same command again"
+            ) from error
+
     def _read_digests(self) -> None:
         new: dict[str, Source] = {}
         for source in self.plan.sources:
             if not source.digest:
+                self.stamps[source.path] = _stamp(source.path)
                 new[source.path] = replace(source, digest=digest(source.path))
+        for entry, sources in self.plan.entries.items():
+            if entry not in self.task.carried:
+                self._compare((*sources, *self.plan.companions))
         self.plan = self.plan.map_sources(new)
         digests = {source.path: source.digest for source in self.plan.sources}
         infos = [FileInfo.from_json(info) for info in self.task.infos]
         self.infos = [info.with_digest(digests[info.source.path]) for info in infos]
+
+    def _compare(self, sources: Iterable[Source]) -> None:
+        """Refuse files that are no longer those of the plan, whose digests would not be theirs."""
+        for source in sources:
+            if not source.digest or source.path in self.stamps:
+                continue
+            try:
+                self.stamps[source.path] = now = _stamp(source.path)
+            except FileNotFoundError:
+                continue  # it is missed when it is read
+            planned = source.size, source.mtime_ns
+            if now != planned and digest(source.path) != source.digest:
+                raise OSError(
+                    errno.ESTALE, "has changed since it was planned with; name it among the paths",
+                    source.path,
+                )  # fmt: skip
+
+    def _settled(self, entry: str) -> None:
+        """Refuse what was read of files that changed meanwhile."""
+        for source in (*self.plan.entries[entry], *self.plan.companions):
+            if source.path in self.stamps and _stamp(source.path) != self.stamps[source.path]:
+                raise OSError(errno.ESTALE, "changes while it is read", source.path)
 
     def _print(self, entry: str) -> str:
         return fingerprint.of_entry(self.plan, entry, self.based_on)
@@ -222,14 +259,13 @@ class _Maker:
                 for frame in frames:
                     _check_columns(frame, promised)
             writer.check(frames, self.plan.grids)
+            self._settled(entry)
         except MemoryError:
             raise
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            self.result["failed"][entry] = [self._print(entry), _line(error)]
-            return []
         except Exception as error:  # a damaged file costs its entry, whatever the plugin raises
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            self._settled(entry)  # the failure is remembered by the digest
             self.result["failed"][entry] = [self._print(entry), _line(error)]
             return []
         notes = [note for frame in frames for note in frame.provenance.notes]
@@ -275,6 +311,11 @@ class _Maker:
             "infos": [info.to_json() for info in self.infos],
         }  # fmt: skip
         return description, history
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    status = Path(path).stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def completed(frame: Frame) -> Frame:

@@ -18,11 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from corecube.archive import proof, shotwriter
 from corecube.archive.chunks import crc, image_chunks
 from corecube.archive.durable import sha256_file
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.shotwriter import ShotWriter
-from corecube.errors import ArchiveDamaged, ArchiveTooNew, FrameError, QueryError
+from corecube.errors import ArchiveDamaged, ArchiveTooNew, FrameError, NoSpace, QueryError
 from corecube.frames import Array, Bits, Column, Fibers, Frame, Image
 from corecube.provenance import Provenance
 from corecube.shots import ShotPlan
@@ -260,6 +261,18 @@ def test_images_come_back(made: list[Image]) -> None:
             assert all(c <= min(256, n) for c, n in zip(chunk, image.flux.shape, strict=True))
 
 
+@pytest.mark.parametrize("value", [0.0, -0.0, np.nan, np.inf, 5e-324])
+def test_every_bit_of_the_flux_comes_back(value: float) -> None:
+    """A chunk of -0.0 is not one of zeros, which is left out."""
+    flux = np.full((300, 20), value)
+    flux[:5, :5] = 1.0
+    image = Image(
+        name="r", flux=flux, unit="", error=np.ones_like(flux), mask=np.zeros(flux.shape, "u4")
+    )
+    with stored(("e", image)) as shot:
+        assert same(shot.frame("r").flux, flux)
+
+
 @settings(max_examples=30)
 @given(blocks())
 def test_blocks_of_fibres_come_back(made: list[Fibers]) -> None:
@@ -449,6 +462,49 @@ def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
             writer.add_image("e", image)
         with pytest.raises(FrameError, match="no error and mask"):
             writer.add_image("e", replace(image, name="g", error=None))
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("how", ["flip", "hole", "cut", "empty", "other"])
+def test_what_stands_on_the_disk_is_proved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The bytes change between HDF5's last word and the proof, as on a full or failing disk."""
+    path = tmp_path / "shot.h5"
+    rng = np.random.default_rng(8)
+    shape = (1100, 900)  # several megabytes: more than one window of the proof
+    image = Image(
+        name="r", flux=rng.normal(size=shape).astype("f4"), unit="", mask=np.zeros(shape, "u4"),
+        error=rng.uniform(1, 2, shape).astype("f4"),
+    )  # fmt: skip
+
+    def prove(path: Path, *rest: Any) -> Any:
+        data = bytearray(path.read_bytes())
+        with StoredShot(path) as shot:
+            nodes = [shot._file.get_node(f"/images/r/{name}") for name in ("flux", "error")]
+            places = [node.chunk_info((0, 0)) for node in nodes]
+        place = places[-1]
+        if how == "flip":
+            data[place.offset + place.size - 1] ^= 1
+        elif how == "hole":
+            data[place.offset : place.offset + place.size] = bytes(place.size)
+        elif how == "cut":
+            data = data[: place.offset + 10]
+        elif how == "empty":
+            data.clear()
+        elif how == "other":
+            one, two = (slice(p.offset, p.offset + 500) for p in places)
+            data[one], data[two] = data[two], data[one]
+        path.write_bytes(data)
+        return proof.prove(path, *rest)
+
+    monkeypatch.setattr(shotwriter, "prove", prove)
+    writer = ShotWriter(path)
+    try:
+        writer.add_image("e", image)
+        with pytest.raises(NoSpace, match="what was written is not what stands on the disk"):
+            writer.finish(DESCRIPTION, HISTORY)
     finally:
         writer.close()
 

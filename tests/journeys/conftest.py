@@ -96,6 +96,22 @@ def cli(start_cli: Start, tmp_path: Path) -> Callable[..., Done]:
 
 
 @pytest.fixture
+def done_of(tmp_path: Path) -> Callable[[list[Any]], Done]:
+    """Run another program that runs ours, to its end."""
+
+    def call(command: list[Any]) -> Done:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(
+            list(map(str, command)), env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture
 def ingest(cli: Callable[..., Done]) -> Callable[..., Done]:
     """``ingest(archive, *paths_and_options, **order)`` with the instrument sdss."""
 
@@ -170,7 +186,7 @@ def living() -> Callable[[int], list[int]]:
 
 
 @pytest.fixture
-def kill(living: Callable[[int], list[int]]) -> Callable[["subprocess.Popen[str]"], Done]:
+def kill(living: Callable[[int], list[int]]) -> Callable[[subprocess.Popen[str]], Done]:
     """Kill a program (not its group) with SIGKILL and return what it had said."""
 
     def hit(process: subprocess.Popen[str]) -> Done:
@@ -179,3 +195,20 @@ def kill(living: Callable[[int], list[int]]) -> Callable[["subprocess.Popen[str]
         return Done(process.returncode, out, err)
 
     return hit
+
+
+@pytest.fixture(scope="session")
+def tmpfs(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """How to start a shell that may mount; what it mounts is gone with it."""
+    folder = tmp_path_factory.mktemp("probe")
+    shell = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc")
+    try:
+        done = subprocess.run(
+            [*shell, f"mount -t tmpfs -o size=64k tmpfs {folder}"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        pytest.skip("no program 'unshare': a small disk cannot be mounted")
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted: {done.stderr.strip()}")
+    return shell

@@ -7,7 +7,7 @@
     "do": "kill"}``: at the `call`-th call with arguments in whose repr `match` stands, in each
     process, it does what `do` says: ``kill`` itself, ``kill-parent``, ``wait`` (says so by the
     file ``path``, and waits until this is gone), ``remove`` the file ``path``, ``change`` it (it
-    becomes a copy of ``other``).
+    becomes a copy of ``other``), ``lose`` a page of the file in the first argument, ``cut`` it.
 ``batch``
     Seconds within which shots are registered together.
 ``mark``
@@ -56,10 +56,10 @@ def arm(fault: dict[str, Any]) -> None:
             left -= hit
             now = hit and left == 0
             if now and fault.get("when", "before") == "before":
-                happen(fault)
+                happen(fault, args)
             result = original(*args, **kwargs)
             if now and fault.get("when", "before") == "after":
-                happen(fault)
+                happen(fault, args)
             return result
 
         return wrapped
@@ -67,7 +67,7 @@ def arm(fault: dict[str, Any]) -> None:
     wrap(fault["target"], make)
 
 
-def happen(fault: dict[str, Any]) -> None:
+def happen(fault: dict[str, Any], args: tuple[Any, ...]) -> None:
     """Do what a fault says."""
     match fault.get("do", "kill"):
         case "kill":
@@ -78,6 +78,12 @@ def happen(fault: dict[str, Any]) -> None:
             Path(fault["path"]).touch()
             while Path(fault["path"]).exists():
                 time.sleep(0.01)
+        case "lose":  # a page of the file in the first argument, as a full disk does
+            with Path(args[0]).open("r+b") as file:
+                file.seek(fault["at"] % Path(args[0]).stat().st_size)
+                file.write(bytes(4096))
+        case "cut":
+            os.truncate(args[0], Path(args[0]).stat().st_size - fault["bytes"])
         case "remove":
             Path(fault["path"]).unlink()
         case "change":
@@ -114,7 +120,7 @@ class Disk:
         def synced(descriptor: int) -> None:
             fsync(descriptor)
             status = os.fstat(descriptor)
-            path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+            path = Path(f"/proc/self/fd/{descriptor}").readlink()
             if stat.S_ISDIR(status.st_mode):
                 self._look(path)
             else:
@@ -182,7 +188,8 @@ class Disk:
 def prepare() -> None:
     """Arm all that is ordered; runs in workers too."""
     if "batch" in ORDER:
-        importlib.import_module("corecube.pipeline.ingest")._BATCH_SECONDS = ORDER["batch"]
+        module: Any = importlib.import_module("corecube.pipeline.ingest")
+        module._BATCH_SECONDS = ORDER["batch"]
     for fault in ORDER.get("faults", ()):
         arm(fault)
 

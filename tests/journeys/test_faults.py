@@ -358,6 +358,24 @@ def test_a_small_disk_fills_up(
     assert run_toy([tmp_path / "raw"], archive).exit_code() == 0, "it heals when there is space"
 
 
+@pytest.mark.parametrize("side", [256, 300, 350, 400, 470, 700])
+def test_a_small_disk_fills_up_at_any_point(
+    start_ingest: Start, toy: Any, compare: Any, tmp_path: Path, small_disk: Path, side: int
+) -> None:
+    """PyTables says nothing of a full disk, and leaves files with holes that cannot be mapped."""
+    archive = small_disk / "a.corecube"
+    for number in range(3):
+        toy.image(tmp_path / "raw" / f"{number}.toy", f"field/{number}", shape=(side, side))
+    process = start_ingest([tmp_path / "raw"], archive)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    said = json.loads(out.splitlines()[-1])
+    assert said.get("error") == "NoSpace", said
+    assert err == ""
+    if (archive / "manifest.json").exists():
+        assert compare.damages(archive) == []
+
+
 def test_the_report_of_a_killed_worker_names_it(
     start_ingest: Start, toy: Any, tmp_path: Path, compare: Any
 ) -> None:

@@ -114,9 +114,7 @@ def test_killed_at_twenty_moments(
 ) -> None:
     def start(name: str) -> tuple[Path, subprocess.Popen[str]]:
         mark = tmp_path / f"{name}.mark"
-        process = start_cli(
-            *arguments(raw, tmp_path / f"{name}.corecube"), batch=0, mark=str(mark)
-        )
+        process = start_cli(*arguments(raw, tmp_path / f"{name}.corecube"), batch=0, mark=str(mark))
         wait_for(mark.exists)
         return tmp_path / f"{name}.corecube", process
 
@@ -195,6 +193,7 @@ def test_a_killed_worker_costs_its_shot_alone(
     assert done.code == 3
     lines = [line for line in done.about(victim) if line.startswith(victim)]
     assert len(lines) == 1 and "SIGKILL" in lines[0] and "run the same command again" in lines[0]
+    assert "semaphore" not in done.err
     others = set(undisturbed["shots"]) - {victim}
     assert done.ingested == others
     assert set(compare.content(archive)["shots"]) == others

@@ -44,7 +44,7 @@ def print_info(
     with open_archive(archive) as opened:
         found = _collected(opened, name)
     if json:
-        print(jsons.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+        print(jsons.dumps(found, indent=1, allow_nan=False))
     else:
         sys.stdout.write(_text(found, everything=name is not None))
 

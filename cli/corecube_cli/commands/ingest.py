@@ -78,6 +78,8 @@ def ingest_files(
 
     if on_error not in (None, "skip", "stop"):
         raise typer.BadParameter(f"'{on_error}' is neither skip nor stop", param_hint="--on-error")
+    if not all(paths) or not archive:
+        raise typer.BadParameter("it is empty", param_hint="--archive" if all(paths) else "PATHS")
     for name, number in (("--jobs", jobs), ("--limit", limit)):
         if number is not None and number < 1:
             raise typer.BadParameter(f"{number} is less than 1", param_hint=name)
@@ -114,7 +116,7 @@ def ingest_files(
     if report is not None:
         from corecube_cli.outputs import write_text
 
-        write_text(report, json.dumps(done.to_json(), indent=1, ensure_ascii=False) + "\n")
+        write_text(report, json.dumps(done.to_json(), indent=1) + "\n")
     _summary(done, time.monotonic() - started, dry_run)
     return _SIGNALS.get(done.interrupted, done.exit_code())
 

@@ -53,6 +53,6 @@ def show_row(
             return
         found = describe(row)
     if json:
-        print(jsons.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+        print(jsons.dumps(found, indent=1, allow_nan=False))
     else:
         sys.stdout.write(text_of(found))

@@ -47,7 +47,7 @@ def verify_archive(
                 print(f"DAMAGE  {printable(damage.where)}: {printable(damage.what)}", flush=True)
     if json:
         listed = [{"where": damage.where, "what": damage.what} for damage in damages]
-        print(jsons.dumps({"parts": parts, "damages": listed}, indent=1, ensure_ascii=False))
+        print(jsons.dumps({"parts": parts, "damages": listed}, indent=1))
     how = " (quick)" if quick else ""
     console.say(f"{count(parts, 'part')} checked{how}: {count(len(damages), 'damage')}")
     return CHECK_FAILED if damages else 0
