@@ -309,7 +309,10 @@ def _aside(plugin: Plugin, state: State, message: str, trace: str = "") -> Plugi
 
 
 def _package(entry: EntryPoint) -> tuple[str, str]:
-    metadata: Any = entry.dist.metadata if entry.dist is not None else None
+    try:
+        metadata: Any = entry.dist.metadata if entry.dist is not None else None
+    except FileNotFoundError:  # so says the backport importlib_metadata, where it is installed
+        metadata = None
     if metadata is None:  # a dist-info folder without METADATA
         return "unknown package", "?"
     return str(metadata.get("Name") or "unknown package"), str(metadata.get("Version") or "?")
