@@ -6,14 +6,17 @@ How a file is packed is told by its first bytes, never by its name.
 from __future__ import annotations
 
 import bz2
+import gzip
 import hashlib
 import io
 import lzma
 import os
+import shutil
+import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from corecube.errors import FileNotUnderstood
 
@@ -88,8 +91,6 @@ def read_unpacked(path: str) -> bytes:
         if packing == "bz2":
             return _unpack_bz2(data)
         if packing == "gzip":
-            import gzip
-
             return gzip.decompress(data)
         if packing == "xz":
             return lzma.decompress(data)
@@ -103,6 +104,36 @@ def open_unpacked(path: str) -> BinaryIO:
     with Path(path).open("rb") as file:
         packed = packing_of(file.read(8))
     return io.BytesIO(read_unpacked(path)) if packed else Path(path).open("rb")
+
+
+def unpacked_path(path: str, folder: str) -> str:
+    """Return the path of a file with the unpacked bytes of `path`.
+
+    Parameters
+    ----------
+    path : str
+    folder : str
+        Where the copy of a packed file is made, piece by piece.
+
+    Raises
+    ------
+    FileNotUnderstood, OSError
+        As `read_unpacked`.
+    """
+    with Path(path).open("rb") as file:
+        packing = packing_of(file.read(8))
+        if not packing:
+            return path
+        file.seek(0)
+        handle, copy = tempfile.mkstemp(dir=folder, suffix=Path(Path(path).stem).suffix)
+        openers: dict[str, Any] = {"bz2": bz2.open, "gzip": gzip.open, "xz": lzma.open}
+        unpacked = openers[packing](file, "rb")
+        with unpacked, open(handle, "wb") as target:  # noqa: PTH123  # of a descriptor
+            try:
+                shutil.copyfileobj(unpacked, target, 2**20)
+            except _DAMAGE as error:
+                raise _damaged(path, packing, error) from error
+    return copy
 
 
 def digest(path: str) -> str:

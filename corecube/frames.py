@@ -7,6 +7,7 @@ archive when the raw files are gone.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,6 +54,31 @@ def _native(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Where an array stands in another shot of the archive: it is stored once, and named here.
+
+    Attributes
+    ----------
+    shot : str
+        Identity, ``instrument/key``, of a shot that the plan needs.
+    generation : int
+        Of its file.
+    frame : str
+        Name of the image.
+    field : str
+        ``flux``, ``error``, ``mask``, ``layers/NAME`` or ``calibration/NAME``.
+    digest : str
+        Of the values and their description; checked when the link is followed.
+    """
+
+    shot: str
+    generation: int
+    frame: str
+    field: str
+    digest: str
+
+
+@dataclass(frozen=True)
 class Array:
     """An array with its unit and the meaning of its axes.
 
@@ -64,12 +90,15 @@ class Array:
         A name per axis: ``fiber``, ``wave``, ``y``, ``x``, or the instrument's own.
     description : str
         One sentence.
+    link : Link, optional
+        Of an array that a needed shot has (`Shot.linked` makes it): only the link is stored.
     """
 
     values: npt.NDArray[Any]
     unit: str = ""
     axes: tuple[str, ...] = ()
     description: str = ""
+    link: Link | None = None
 
     def __post_init__(self) -> None:
         check(self.unit)
@@ -79,6 +108,13 @@ class Array:
         if self.axes and len(self.axes) != values.ndim:
             raise FrameError(f"axes {self.axes} do not name the {values.ndim} axes of the array")
         object.__setattr__(self, "values", _native(values))
+
+
+def digest_of(array: Array) -> str:
+    """Return 16 hex digits of the sha256 of an array and of what is said of it."""
+    values = np.asarray(array.values, order="C")  # ascontiguousarray would make scalars (1,)
+    about = f"{values.dtype.str}{values.shape}{array.unit}{array.axes}{array.description}"
+    return hashlib.sha256(about.encode() + values.tobytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -269,6 +305,11 @@ class Fibers(Frame):
     parent : str
         The group whose fibres these are more spectra of, "" for a group that is indexed.
     parent_id : tuple of str, n, or ()
+    images : tuple of str
+        Names of the shot's images that the fibres were extracted from.
+    image : int32 array (n,), or None
+        For each fibre its place in `images`, -1 for none. With a layer ``trace`` (n, w) of rows,
+        pixel k of a fibre lies at (row ``trace[i, k]``, column k) of its image.
     """
 
     wave: Spectral
@@ -279,6 +320,8 @@ class Fibers(Frame):
     columns: Mapping[Column, Any] = field(default_factory=dict)
     parent: str = ""
     parent_id: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    image: npt.NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -291,6 +334,18 @@ class Fibers(Frame):
         wave = self.wave.values
         if wave is not None and wave.ndim == 2 and wave.shape[0] != count:
             raise FrameError(f"{where}: wavelengths {wave.shape} for {count} fibres")
+        traces = self.wave.traces
+        if traces is not None and len(traces.coefficients) != count:
+            raise FrameError(f"{where}: {len(traces.coefficients)} traces for {count} fibres")
+        if bool(self.images) != (self.image is not None):
+            raise FrameError(f"{where}: images and image come together")
+        if self.image is not None:
+            if self.image.shape != (count,) or self.image.dtype != np.int32:
+                raise FrameError(f"{where}: image must be int32 ({count},)")
+            if count and not -1 <= self.image.min() <= self.image.max() < len(self.images):
+                raise FrameError(
+                    f"{where}: image names places outside of {len(self.images)} images"
+                )
         if len(set(self.id)) != count or len(self.id) != count:
             raise FrameError(f"{where}: {count} fibres need as many different ids")
         for text in self.id:

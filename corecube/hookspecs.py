@@ -7,8 +7,9 @@ A plugin is a module or an instance with functions of these names, decorated wit
 core calls each hook for one instrument at a time.
 
 The way of the data: identify (per file) -> plan_shots (once) -> per shot and entry: read_frames ->
-calibrate -> estimate_noise -> shot file. `calibration_factors` and `check_noise` work on frames
-from the archive too, when the raw files are gone.
+calibrate -> estimate_noise -> shot file -> derive_frames -> late_masks. `calibration_factors`,
+`check_noise`, `late_masks` and `report` work on frames from the archive too, when the raw files are
+gone.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from typing import Any
 
 import pluggy
 
+from corecube.figures import Figures, Subject
 from corecube.frames import Column, Factor, Frame, NoiseCheck
-from corecube.shots import Context, FileHead, FileInfo, NotMine, ShotPlan
+from corecube.masks import MaskSpan
+from corecube.shots import Context, FileHead, FileInfo, NotMine, Shot, ShotPlan
 
 PROJECT = "corecube"
 ENTRY_POINT_GROUP = "corecube.instruments"
@@ -97,9 +100,10 @@ def corecube_plan_shots(
     Parameters
     ----------
     infos : sequence of FileInfo
-        The files given, those that wait, and those that stored shots with the same keys were made
-        of (also where the files are gone). One main file per key, entry and kind: the core has
-        taken the one of the highest rank.
+        The files given, those that wait, and those that stored shots were made of which share a
+        key, a companion or a need with them (also where the files are gone). One file per key,
+        entry and kind: the core has taken the one of the highest rank. Observations that another
+        instrument has stored are left out.
     known : mapping of str to str
         Keys of all stored shots of the instrument, and their kinds.
     config : dataclass
@@ -107,7 +111,8 @@ def corecube_plan_shots(
     Returns
     -------
     iterable of ShotPlan
-        Infos that are in no plan wait for later ones.
+        Infos that are in no plan wait for later ones, and so do those of a plan whose needs are
+        neither stored nor planned.
     """
     raise NotImplementedError
 
@@ -137,6 +142,30 @@ def corecube_read_frames(
     ------
     Exception
         Whatever is raised costs this entry, not the shot; OSError and MemoryError cost the shot.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_derive_frames(shot: Shot, config: Any, context: Context) -> Iterator[Frame]:
+    """Make frames from the finished frames of a shot: means of exposures, extracted spectra.
+
+    Called once all entries are stored; made anew whenever the shot is. What it raises costs the
+    derived frames, not the shot.
+
+    Parameters
+    ----------
+    shot : Shot
+        With all frames of its entries.
+    config : dataclass
+    context : Context
+        With the shots that the plan needs.
+
+    Yields
+    ------
+    Image or Fibers
+        With errors; their provenance names their `parents`. Names differ from those of the frames
+        that were read.
     """
     raise NotImplementedError
 
@@ -229,6 +258,46 @@ def corecube_archive_columns(config: Any) -> Mapping[str, Sequence[Column]]:
     -------
     mapping of str to sequence of Column
         By group; other columns may ride along.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_late_masks(shot: Shot, config: Any) -> Iterable[MaskSpan]:
+    """Name pixels by lists that change: bad amplifiers, tracks of satellites.
+
+    Called at ingest and again by ``corecube masks``, which changes nothing else: settings that only
+    this hook uses are declared with ``changes_numbers=False``.
+
+    Parameters
+    ----------
+    shot : Shot
+    config : dataclass
+
+    Returns
+    -------
+    iterable of MaskSpan
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_report(shot: Shot, subject: Subject, config: Any) -> Figures | None:
+    """Report what only this instrument knows of a shot, an image or a fibre.
+
+    The core itself reports sizes, factors, the check of the noise, and draws flux with its error.
+
+    Parameters
+    ----------
+    shot : Shot
+        From the archive; the raw files may be gone.
+    subject : Subject
+    config : dataclass
+        The settings that the shot was made with.
+
+    Returns
+    -------
+    Figures or None
     """
     raise NotImplementedError
 

@@ -61,6 +61,40 @@ EXCLUDING: Final[int] = sum(1 << plane.bit for plane in PLANES if plane.excludes
 """Mask value of all planes that exclude a pixel from statistics."""
 
 
+@dataclass(frozen=True)
+class MaskSpan:
+    """Pixels that a list names after their frame was made.
+
+    Attributes
+    ----------
+    frame : str
+        Name of the group of fibres or of the image.
+    source : str
+        The list, and what it says: ``badamps.list: multi_319_083_023_RL``.
+    row, first, last : int32 arrays (k,)
+        Row of the group or image, and its first and last pixel, inclusive.
+    plane : str
+        A plane of the core.
+    """
+
+    frame: str
+    source: str
+    row: npt.NDArray[np.int32]
+    first: npt.NDArray[np.int32]
+    last: npt.NDArray[np.int32]
+    plane: str = "late"
+
+    def __post_init__(self) -> None:
+        value(self.plane)
+        shapes = {np.shape(part) for part in (self.row, self.first, self.last)}
+        if len(shapes) != 1 or len(shapes.pop()) != 1:
+            raise FrameError(f"late mask of '{self.frame}': row, first and last differ in shape")
+        for name in ("row", "first", "last"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.int32))
+        if np.any(self.first < 0) or np.any(self.last < self.first) or np.any(self.row < 0):
+            raise FrameError(f"late mask of '{self.frame}': a span ends before it begins")
+
+
 def value(*names: str) -> int:
     """Return the mask value that has these planes set.
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Literal
 
-from corecube.files import Head, open_unpacked, read_unpacked
+from corecube.errors import FrameError
+from corecube.files import Head, open_unpacked, read_unpacked, unpacked_path
 from corecube.fits import Fits, Header
-from corecube.frames import Fibers, Image, check_name
+from corecube.frames import Array, Fibers, Image, Link, check_name, digest_of
 
 Kind = Literal["science", "calibration"]
 
@@ -108,6 +109,9 @@ class FileInfo:
         Entry of the shot it belongs to; "" if it serves all of them.
     rank : int
         Of two files of one key, entry and kind the higher rank is taken.
+    observation : str
+        Names what was observed where several instruments may know the file: the same text in two
+        instruments is the same observed spectrum, and is stored once.
     facts : mapping
         Plain JSON that planning needs.
     """
@@ -116,13 +120,14 @@ class FileInfo:
     key: str = ""
     entry: str = ""
     rank: int = 0
+    observation: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {
             "source": vars(self.source) | {}, "key": self.key, "entry": self.entry,
-            "rank": self.rank, "facts": dict(self.facts),
+            "rank": self.rank, "observation": self.observation, "facts": dict(self.facts),
         }  # fmt: skip
 
     @classmethod
@@ -164,6 +169,8 @@ class ShotPlan:
     companions : tuple of Source
         Files that serve all entries.
     kind : {"science", "calibration"}
+    needs : tuple of str
+        Keys of calibration shots of this instrument, which are made before this one.
     grids : mapping of str to (int, int)
         For groups of fibres: first and last pixel, that the core widens all blocks to.
         For log-lambda groups these are grid indices, else 0 and the last pixel.
@@ -176,12 +183,14 @@ class ShotPlan:
     entries: Mapping[str, tuple[Source, ...]]
     companions: tuple[Source, ...] = ()
     kind: Kind = "science"
+    needs: tuple[str, ...] = ()
     grids: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for part in self.key.split("/"):
             check_name(part, "shot key")
+        object.__setattr__(self, "needs", tuple(self.needs))
         for entry in self.entries:
             check_name(entry, "entry")
 
@@ -196,6 +205,7 @@ class ShotPlan:
             "key": self.key, "title": self.title, "kind": self.kind,
             "entries": {name: [vars(s) | {} for s in part] for name, part in self.entries.items()},
             "companions": [vars(s) | {} for s in self.companions],
+            "needs": list(self.needs),
             "grids": {name: list(grid) for name, grid in self.grids.items()},
             "settings": dict(self.settings),
         }  # fmt: skip
@@ -211,6 +221,7 @@ class ShotPlan:
                 name: tuple(Source(**s) for s in part) for name, part in data["entries"].items()
             },
             companions=tuple(Source(**s) for s in data["companions"]),
+            needs=tuple(data["needs"]),
             grids={name: (grid[0], grid[1]) for name, grid in data["grids"].items()},
             settings=data["settings"],
         )
@@ -235,13 +246,17 @@ class Context:
     ----------
     scratch : str
         A folder for temporary files, emptied after the shot.
+    shots : mapping of str to Shot, optional
+        The shots that the plan needs, by key.
     """
 
     _KEEP = 64 * 2**20
 
-    def __init__(self, scratch: str) -> None:
+    def __init__(self, scratch: str, shots: Mapping[str, Shot] | None = None) -> None:
         self.scratch = scratch
+        self.shots: Mapping[str, Shot] = shots or {}
         self._kept: dict[str, bytes] = {}
+        self._unpacked: dict[str, str] = {}
 
     def read(self, source: Source) -> bytes:
         """Return the unpacked bytes of a source.
@@ -267,6 +282,23 @@ class Context:
     def open(self, source: Source) -> BinaryIO:
         """Return a seekable file on the unpacked bytes of a source; see `read`."""
         return open_unpacked(source.path)
+
+    def path(self, source: Source) -> str:
+        """Return the path of a file with the unpacked bytes of a source.
+
+        The source itself where it is not packed, else a copy in `scratch`, made once per shot in
+        bounded memory: for formats that a library opens by name, as HDF5.
+
+        Raises
+        ------
+        FileNotUnderstood, OSError
+            As `read`.
+        """
+        found = self._unpacked.get(source.path)
+        if found is None:
+            found = unpacked_path(source.path, self.scratch)
+            self._unpacked[source.path] = found
+        return found
 
 
 class Shot(ABC):
@@ -312,3 +344,44 @@ class Shot(ABC):
     @abstractmethod
     def row_count(self, group: str) -> int:
         """Return the number of fibres of a group."""
+
+    def linked(self, name: str, field: str) -> Array:
+        """Return an array of an image, to be kept in other shots' calibration as a link.
+
+        Parameters
+        ----------
+        name : str
+            Of the image.
+        field : str
+            ``flux``, ``error``, ``mask``, ``layers/NAME`` or ``calibration/NAME``.
+
+        Raises
+        ------
+        QueryError
+            If there is no such image.
+        FrameError
+            If it has no such field.
+        """
+        array = field_of(self.frame(name), field)
+        link = Link(self.identity, self.generation, name, field, digest_of(array))
+        return replace(array, link=link)
+
+
+def field_of(image: Image, field: str) -> Array:
+    """Return an array of an image by its name in a `Link`.
+
+    Raises
+    ------
+    FrameError
+        If there is none of this name.
+    """
+    kind, _, name = field.partition("/")
+    found: Array | None = None
+    if kind in ("layers", "calibration"):
+        found = getattr(image, kind).get(name)
+    elif field in ("flux", "error", "mask"):
+        unit = "" if field == "mask" else image.unit
+        found = Array(getattr(image, field), unit, ("y", "x"))
+    if found is None:
+        raise FrameError(f"image '{image.name}' has no field '{field}'")
+    return replace(found, link=None)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.errors import FrameError
+from corecube.tracesets import TraceSet
 from corecube.units import check
 
 Medium = Literal["air", "vacuum", ""]
@@ -54,7 +55,7 @@ def log_index(loglam: npt.ArrayLike) -> npt.NDArray[np.int64]:
 class Spectral:
     """The wavelengths of the pixels of one or many spectra.
 
-    Either `values`, or `first`, `count` and `step`.
+    Either `values`, or `first`, `count` and `step`, or `traces` with `count`.
 
     Attributes
     ----------
@@ -64,6 +65,9 @@ class Spectral:
         Grid index of the first pixel, and the number of pixels.
     step : float
         Step of the grid in log10(wavelength).
+    traces : TraceSet or None
+        log10(wavelength) of n fibres at the positions ``xmin + k`` of pixels k = 0 .. count - 1;
+        only the coefficients are stored.
     unit : str
         ``Angstrom``, or ``pix`` where there is no wavelength solution.
     medium : {"air", "vacuum", ""}
@@ -77,6 +81,7 @@ class Spectral:
     unit: str = "Angstrom"
     medium: Medium = ""
     specsys: SpecSys = ""
+    traces: TraceSet | None = None
 
     def __post_init__(self) -> None:
         check(self.unit)
@@ -85,8 +90,16 @@ class Spectral:
                 raise FrameError(
                     f"wavelengths: {name} '{getattr(self, name)}' is none of {get_args(allowed)}"
                 )
-        if (self.values is None) == (self.step == 0.0):
-            raise FrameError("wavelengths are either values or a grid (first, count, step)")
+        given = (self.values is not None, self.step != 0.0, self.traces is not None)
+        if sum(given) != 1:
+            raise FrameError(
+                "wavelengths are either values, a grid (first, count, step), or traces"
+            )
+        if self.traces is not None:
+            if self.count < 1:
+                raise FrameError("wavelengths by traces need count >= 1")
+            _rising(self.wavelength())
+            return
         if self.values is None:
             if self.count < 0 or not self.step > 0:
                 raise FrameError("a wavelength grid needs count >= 0 and step > 0")
@@ -94,9 +107,7 @@ class Spectral:
         values = np.asarray(self.values, dtype=np.float64)
         if values.ndim not in (1, 2):
             raise FrameError(f"wavelengths must be (w,) or (n, w), not {values.shape}")
-        highest = np.fmax.accumulate(values, axis=-1)  # looks over NaN
-        if np.any(values[..., 1:] <= highest[..., :-1]):
-            raise FrameError("wavelengths must rise along the spectrum")
+        _rising(values)
         object.__setattr__(self, "values", values)
 
     @classmethod
@@ -109,7 +120,7 @@ class Spectral:
     @property
     def is_grid(self) -> bool:
         """True if only `first`, `count` and `step` are kept."""
-        return self.values is None
+        return self.step != 0.0
 
     @property
     def size(self) -> int:
@@ -120,14 +131,25 @@ class Spectral:
         """Return the wavelengths of the pixel centres, float64 (w,) or (n, w)."""
         if self.values is not None:
             return self.values
+        if self.traces is not None:
+            where = self.traces.xmin + np.arange(self.count)
+            return np.power(10.0, self.traces.evaluate(where), dtype=np.float64)
         exponent = self.step * np.arange(self.first, self.first + self.count, dtype=np.float64)
         return np.power(10.0, exponent, dtype=np.float64)
 
     def describe(self) -> dict[str, Any]:
-        """Return everything but `values` as plain JSON."""
+        """Return everything but `values` and the traces' coefficients as plain JSON."""
         description: dict[str, Any] = {
             "unit": self.unit, "medium": self.medium, "specsys": self.specsys,
         }  # fmt: skip
         if self.is_grid:
             description |= {"first": self.first, "count": self.count, "step": self.step}
+        if self.traces is not None:
+            description |= {"count": self.count, "traces": self.traces.describe()}
         return description
+
+
+def _rising(values: npt.NDArray[np.float64]) -> None:
+    highest = np.fmax.accumulate(values, axis=-1)  # looks over NaN
+    if np.any(values[..., 1:] <= highest[..., :-1]):
+        raise FrameError("wavelengths must rise along the spectrum")

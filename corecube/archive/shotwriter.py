@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from corecube.archive.durable import FileStamp
 from corecube.archive.layout import FORMAT, fiber_rows, to_text
 from corecube.archive.proof import prove
 from corecube.errors import FrameError
-from corecube.frames import Array, Column, Fibers, Frame, Image
+from corecube.frames import Array, Column, Fibers, Frame, Image, digest_of
 from corecube.masks import value
 
 _OUTSIDE = np.uint32(value("outside"))
@@ -330,8 +329,7 @@ class ShotWriter:
 
     def _by_content(self, array: Array) -> str:
         values = np.asarray(array.values, order="C")  # ascontiguousarray would make scalars (1,)
-        about = f"{values.dtype.str}{values.shape}{array.unit}{array.axes}{array.description}"
-        digest = hashlib.sha256(about.encode() + values.tobytes()).hexdigest()[:16]
+        digest = digest_of(array)
         path = f"/calibration/{digest}"
         if path not in self._arrays:
             self._store(

@@ -76,7 +76,7 @@ def _what_else(head: bytes) -> str:
 def _info(
     file: FileHead, kind: str, key: str, entry: str = "", rank: int = 0, **facts: Any
 ) -> FileInfo:
-    return FileInfo(replace(file.source, kind=kind), key, entry, rank, facts)
+    return FileInfo(replace(file.source, kind=kind), key, entry, rank, facts=facts)
 
 
 def _image(file: FileHead, header: Header) -> FileInfo | NotMine | None:
@@ -139,13 +139,8 @@ def _spec(file: FileHead) -> FileInfo | NotMine:
         return NotMine("a spectrum without a plate, as of SDSS-V, which is not supported")
     name = spec.spec_name
     first, count = spec.grid
-    return _info(
-        file,
-        "spec",
-        name.key,
-        name.entry,
-        rank=int(spec.is_full),
-        first=first,
-        count=count,
-        exposures={exposure.name: exposure.pixels for exposure in spec.exposures},
-    )
+    exposures = {exposure.name: exposure.pixels for exposure in spec.exposures}
+    return FileInfo(
+        replace(file.source, kind="spec"), name.key, name.entry, int(spec.is_full),
+        name.observation, {"first": first, "count": count, "exposures": exposures},
+    )  # fmt: skip

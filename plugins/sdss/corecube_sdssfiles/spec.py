@@ -63,6 +63,11 @@ class SpecName:
         """Name of the fibre: ``0211``."""
         return f"{self.fiber:04d}"
 
+    @property
+    def observation(self) -> str:
+        """The same for all instruments that know the spectrum: ``3126-54804-0211-104``."""
+        return f"{self.plate:04d}-{self.mjd:05d}-{self.fiber:04d}-{self.run2d}"
+
 
 @dataclass(frozen=True)
 class Spectrum:

@@ -1,0 +1,132 @@
+"""Figures: what an instrument reports of a shot, as numbers and drawings still to be drawn.
+
+An instrument says what is to be seen; the command line and the browser draw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from corecube.errors import FrameError
+from corecube.frames import check_name
+from corecube.units import check
+
+SubjectKind = Literal["shot", "image", "fiber"]
+PanelKind = Literal["lines", "points", "image", "histogram"]
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about.
+
+    Attributes
+    ----------
+    kind : {"shot", "image", "fiber"}
+    name : str
+        Name of the image, or of the group of the fibre; "" for a shot.
+    row : int
+        Row of the fibre in its group.
+    """
+
+    kind: SubjectKind = "shot"
+    name: str = ""
+    row: int = -1
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(SubjectKind):
+            raise FrameError(f"subject '{self.kind}' is none of {get_args(SubjectKind)}")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line, cloud of points, histogram or picture of a panel.
+
+    Attributes
+    ----------
+    label : str
+    y : float array (k,), or (ny, nx) of a picture
+    x : float array (k,), optional
+        Positions of `y`; for a histogram `y` are the values and `x` is not needed.
+    error : float array (k,), optional
+        1-sigma, drawn as a band.
+    valid : bool array of y's shape, optional
+        False: marked as masked, and left out of scales and statistics.
+    """
+
+    label: str
+    y: FloatArray
+    x: FloatArray | None = None
+    error: FloatArray | None = None
+    valid: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("x", "error"):
+            part = getattr(self, name)
+            if part is not None and part.shape != self.y.shape:
+                raise FrameError(
+                    f"series '{self.label}': {name} {part.shape} does not fit y {self.y.shape}"
+                )
+        if self.valid is not None and self.valid.shape != self.y.shape:
+            raise FrameError(
+                f"series '{self.label}': valid {self.valid.shape} does not fit y {self.y.shape}"
+            )
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One drawing.
+
+    Attributes
+    ----------
+    name : str
+        Name of its file, without ending.
+    title : str
+    kind : {"lines", "points", "image", "histogram"}
+    series : tuple of Series
+        One for an image.
+    x_label, y_label : str
+    x_unit, y_unit : str
+        For an image `y_unit` is that of its values.
+    log : bool
+        Logarithmic values; what is not positive gets a colour of its own.
+    """
+
+    name: str
+    title: str
+    kind: PanelKind
+    series: tuple[Series, ...]
+    x_label: str = ""
+    y_label: str = ""
+    x_unit: str = ""
+    y_unit: str = ""
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "panel")
+        check(self.x_unit)
+        check(self.y_unit)
+        if self.kind not in get_args(PanelKind):
+            raise FrameError(f"panel '{self.name}': '{self.kind}' is none of {get_args(PanelKind)}")
+        if self.kind == "image" and (len(self.series) != 1 or self.series[0].y.ndim != 2):
+            raise FrameError(f"panel '{self.name}': an image has one series of two dimensions")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A report: numbers always, panels to be drawn where somebody draws.
+
+    Attributes
+    ----------
+    numbers : mapping
+        Plain JSON; names of the field, with units in the names or beside the values.
+    panels : tuple of Panel
+    """
+
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    panels: tuple[Panel, ...] = ()
