@@ -117,7 +117,7 @@ def _planes(
         def read() -> None:
             file = hdf5.open_file(path)
             for plane in ("flux", "error"):
-                hdf5.node(file, f"/{plane}")[:]
+                file.get_node(f"/{plane}")[:]  # corecube.hdf5.node refuses filters that are not ours
             file.close()
 
         write()
