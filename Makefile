@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench wheel everything constraints clean
+.PHONY: help test demo bench mutants wheel everything constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,6 +39,9 @@ demo: .venv/ok ## simulated sky, archive, queries in demo/ (SEED=1)
 bench: .venv/ok ## measure, into bench-results/
 	$(PIP) --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/run.py --output bench-results
+
+mutants: .venv/ok ## break promises on purpose and see their tests fail
+	$(BIN)/python tests/mutants/run.py
 
 wheel: .venv/ok ## sdist and wheel, into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist

@@ -47,6 +47,9 @@ class Subject:
 class Series:
     """One line, cloud of points, histogram or picture of a panel.
 
+    In a histogram a series with `x` is a curve, the density that is expected; the values of the
+    others are then drawn as densities.
+
     Attributes
     ----------
     label : str
@@ -57,6 +60,8 @@ class Series:
         1-sigma, drawn as a band.
     valid : bool array of y's shape, optional
         False: marked as masked, and left out of scales and statistics.
+    masked : str
+        What the marks are called in the legend: the planes that exclude these pixels.
     """
 
     label: str
@@ -64,6 +69,7 @@ class Series:
     x: FloatArray | None = None
     error: FloatArray | None = None
     valid: npt.NDArray[np.bool_] | None = None
+    masked: str = "masked"
 
     def __post_init__(self) -> None:
         for name in ("x", "error"):
@@ -95,6 +101,8 @@ class Panel:
         For an image `y_unit` is that of its values.
     log : bool
         Logarithmic values; what is not positive gets a colour of its own.
+    block : int
+        For an image: pixels of the frame along each side of a pixel here; axes count the frame's.
     """
 
     name: str
@@ -106,6 +114,7 @@ class Panel:
     x_unit: str = ""
     y_unit: str = ""
     log: bool = False
+    block: int = 1
 
     def __post_init__(self) -> None:
         check_name(self.name, "panel")
@@ -130,3 +139,38 @@ class Figures:
 
     numbers: Mapping[str, Any] = field(default_factory=dict)
     panels: tuple[Panel, ...] = ()
+
+
+def block_means(values: FloatArray, side: int = 1100) -> tuple[npt.NDArray[np.float64], int]:
+    """Return means of square blocks, small enough for a picture, and the size of a block.
+
+    Parameters
+    ----------
+    values : float array (ny, nx)
+        What is not finite is left out.
+    side : int
+        Pixels along the longer side of the result at most.
+
+    Returns
+    -------
+    means : float64 array
+        NaN where a block has no finite value.
+    block : int
+        A power of two.
+    """
+    block = 1
+    while -(-max(values.shape) // block) > side:
+        block *= 2
+    exact = values.astype(np.float64)
+    if block == 1:
+        return exact, block
+    good = np.isfinite(exact)
+    edges = [np.arange(0, length, block) for length in values.shape]
+
+    def summed(part: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        rows = np.add.reduceat(part, edges[0], axis=0)
+        return np.asarray(np.add.reduceat(rows, edges[1], axis=1), dtype=np.float64)
+
+    count = summed(good.astype(np.float64))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return summed(np.where(good, exact, 0.0)) / count, block

@@ -308,8 +308,9 @@ class Fibers(Frame):
     images : tuple of str
         Names of the shot's images that the fibres were extracted from.
     image : int32 array (n,), or None
-        For each fibre its place in `images`, -1 for none. With a layer ``trace`` (n, w) of rows,
-        pixel k of a fibre lies at (row ``trace[i, k]``, column k) of its image.
+        For each fibre its place in `images`, -1 for none (in a block without images all are
+        -1). With a layer ``trace`` (n, w) of rows, pixel k of a fibre lies at
+        (row ``trace[i, k]``, column k) of its image.
     """
 
     wave: Spectral
@@ -337,8 +338,8 @@ class Fibers(Frame):
         traces = self.wave.traces
         if traces is not None and len(traces.coefficients) != count:
             raise FrameError(f"{where}: {len(traces.coefficients)} traces for {count} fibres")
-        if bool(self.images) != (self.image is not None):
-            raise FrameError(f"{where}: images and image come together")
+        if self.images and self.image is None:
+            raise FrameError(f"{where}: images without image: which fibre has which?")
         if self.image is not None:
             if self.image.shape != (count,) or self.image.dtype != np.int32:
                 raise FrameError(f"{where}: image must be int32 ({count},)")
@@ -420,6 +421,8 @@ class NoiseCheck:
         Line through measured against quoted variance, NaN where not fitted.
     recipe : str
         How the numbers were made, one sentence.
+    pulls : float array (k,), optional
+        The values whose width is given, 0 +- 1 where the errors are right; for a histogram.
     """
 
     name: str
@@ -428,3 +431,4 @@ class NoiseCheck:
     slope: float = float("nan")
     floor: float = float("nan")
     recipe: str = ""
+    pulls: FloatArray | None = field(default=None, repr=False, compare=False)

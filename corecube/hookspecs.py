@@ -102,8 +102,9 @@ def corecube_plan_shots(
     infos : sequence of FileInfo
         The files given, those that wait, and those that stored shots were made of which share a
         key, a companion or a need with them (also where the files are gone). One file per key,
-        entry and kind: the core has taken the one of the highest rank. Observations that another
-        instrument has stored are left out.
+        entry and kind: the core has taken the one of the highest rank. Those without a key are not
+        compared, save that copies with the same entry and facts are left out. Observations that
+        another instrument has stored are left out.
     known : mapping of str to str
         Keys of all stored shots of the instrument, and their kinds.
     config : dataclass
@@ -111,8 +112,18 @@ def corecube_plan_shots(
     Returns
     -------
     iterable of ShotPlan
-        Infos that are in no plan wait for later ones, and so do those of a plan whose needs are
-        neither stored nor planned.
+        One for each key. Infos that are in no plan wait for later files, and so do those of a plan
+        whose needs are neither stored nor planned. The report says of the former what is in their
+        fact ``waiting_for``, as in "waiting for a bias of this night"; without this fact it says
+        that they wait for the files that they serve.
+
+    Notes
+    -----
+    It may be asked more than once in a run, as the core joins more files: if a plan of the kind
+    "calibration" has a file that was given, all stored shots are joined, as it may serve any of
+    them. Files without a key are there even where the shots that used them are not joined; plans
+    for such shots are ignored. Shots may need calibration shots that need others; what a shot needs
+    is registered before it is made.
     """
     raise NotImplementedError
 

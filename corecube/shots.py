@@ -113,7 +113,8 @@ class FileInfo:
         Names what was observed where several instruments may know the file: the same text in two
         instruments is the same observed spectrum, and is stored once.
     facts : mapping
-        Plain JSON that planning needs.
+        Plain JSON that planning needs; ``waiting_for`` is text for the report, should the file be
+        in no plan.
     """
 
     source: Source

@@ -13,7 +13,7 @@ FLUX_DENSITY = "1e-17 erg / (Angstrom s cm2)"
 _KNOWN = frozenset(
     {
         "", "adu", "adu2", "Angstrom", "arcsec", "d", "deg", "electron", "electron / adu", "km / s",
-        "mag", "nanomaggy", "nanomaggy / adu", "nanomaggy-2", "pix", "s", FLUX_DENSITY,
+        "mag", "mm", "nanomaggy", "nanomaggy / adu", "nanomaggy-2", "pix", "s", FLUX_DENSITY,
         "1e-17 erg / (Angstrom s cm2 electron)",
     }
 )  # fmt: skip

@@ -41,6 +41,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "developer")
 def _skip_is_failure(report: pytest.TestReport | pytest.CollectReport) -> None:
     if NO_SKIP and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        if str(reason).startswith("Skipped: does not apply: "):
+            return  # of the conformance kit: no installation would change it
         report.outcome = "failed"
         report.longrepr = f"CORECUBE_NO_SKIP=1 turns a skip into a failure: {reason}"
 

@@ -125,7 +125,7 @@ def _image(row: ImageRow) -> dict[str, Any]:
         "wcs": None if image.cards is None else dict(image.cards),
         "times": _span(*image.times.span, image.times.quality),
         "stored": _stored(row),
-        **_values(image),
+        **_values(image, row.shot().late.sources(row.image)),
         **_asked(row, image),
         **_origin(row, image),
     }
@@ -159,7 +159,7 @@ def _fiber(row: FiberRow) -> dict[str, Any]:
         "times": _span(*fibers.times.span, fibers.times.quality),
         "stored": _stored(row),
         "columns": _columns(fibers),
-        **_values(fibers),
+        **_values(fibers, row.shot().late.sources(row.group, row.row)),
         "related": [more.name for more in row.related()],
         **_asked(row, fibers),
         **_origin(row, fibers),
@@ -204,7 +204,7 @@ def _span(start: float, end: float, quality: str = "") -> dict[str, Any]:
     return times | {"quality": quality} if quality else times
 
 
-def _values(frame: Image | Fibers) -> dict[str, Any]:
+def _values(frame: Image | Fibers, late: list[dict[str, Any]]) -> dict[str, Any]:
     """Return statistics over valid pixels, counts of mask planes, and the arrays there are."""
     assert frame.error is not None and frame.mask is not None
     good = masks.valid(frame.mask) & np.isfinite(frame.flux)
@@ -220,6 +220,7 @@ def _values(frame: Image | Fibers) -> dict[str, Any]:
             "error": _statistics(error),
         },
         "mask": planes,
+        "late masks": late,
         "bits": {name: _bits(bits, outside) for name, bits in frame.bits.items()},
         "layers": [_array(name, layer) for name, layer in frame.layers.items()],
         "calibration": [_array(name, array) for name, array in frame.calibration.items()],
@@ -245,9 +246,11 @@ def _statistics(values: npt.NDArray[np.floating[Any]]) -> dict[str, float | None
 
 
 def _array(name: str, array: Array) -> dict[str, Any]:
+    link = array.link
     return {
         "name": name, "shape": list(array.values.shape), "type": str(array.values.dtype),
         "unit": array.unit, "axes": list(array.axes), "description": array.description,
+        "in": "" if link is None else f"{link.shot}/{link.frame} ({link.field})",
     }  # fmt: skip
 
 

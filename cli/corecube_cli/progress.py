@@ -113,4 +113,6 @@ def shot_line(report: ShotReport) -> str:
         text += f": {entries}"
     if report.failed:
         text += f"; failed: {' '.join(report.failed)}"
+    if report.state in ("waiting", "kept"):
+        text += f"; {report.reason}"
     return f"{text} ({report.seconds:.1f} s)" if report.seconds else text

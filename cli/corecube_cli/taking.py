@@ -105,6 +105,10 @@ def _plan_spectra(answer: Answer, folder: Path, taken: set[str], jobs: list[Job]
     for found in answer.found_fibers:
         row = found.row
         assert isinstance(row, FiberRow)
+        if not row.shot().group(row.group)["width"]:
+            console.say(f"{row.name}: has no pixels itself; --exposures finds those with pixels")
+            names.append("")
+            continue
         place = (row.record.identity, row.group, row.row)
         if place not in known:  # two targets may find the same spectrum
             name = fitsfiles.file_name(

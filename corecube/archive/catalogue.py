@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from corecube.archive import recordlog
 from corecube.archive.durable import FileStamp
+from corecube.archive.links import path_of
 from corecube.archive.manifest import Manifest
 from corecube.archive.shotfile import StoredShot
 from corecube.times import Times
@@ -47,6 +48,12 @@ class ShotRecord:
         By name: unit, band, target, shape, start, end, footprint.
     groups : dict
         By name: rows, parent, unit, columns (name -> [dtype, unit]).
+    needs : dict of str to str
+        Keys of the calibration shots that it was made with, and their fingerprints then.
+    links : list of str
+        Files of other shots, paths below the archive, that hold arrays of this one.
+    masks : dict
+        Of its late masks: file (path below the archive), size, sha256; {} if it has none.
     """
 
     number: int
@@ -67,6 +74,9 @@ class ShotRecord:
     end: float | None
     images: dict[str, dict[str, Any]]
     groups: dict[str, dict[str, Any]]
+    needs: dict[str, str] = field(default_factory=dict)
+    links: list[str] = field(default_factory=list)
+    masks: dict[str, Any] = field(default_factory=dict)
 
     @property
     def identity(self) -> str:
@@ -91,8 +101,10 @@ class ShotRecord:
         raise IndexError(f"{self.identity} has no row {row}")
 
 
-def record_of(shot: StoredShot, number: int, file: str, stamp: FileStamp) -> ShotRecord:
-    """Return the record of a shot file: all of it stands in the file, so that it can be rebuilt."""
+def record_of(
+    shot: StoredShot, number: int, file: str, stamp: FileStamp, masks: dict[str, Any] | None = None
+) -> ShotRecord:
+    """Return the record of a shot file: all of it stands in the files, so it can be rebuilt."""
     description = shot.description
     images = {
         name: {
@@ -133,6 +145,9 @@ def record_of(shot: StoredShot, number: int, file: str, stamp: FileStamp) -> Sho
         end=max(span[1] for span in known) if known else None,
         images=images,
         groups=groups,
+        needs=description.get("needs", {}),
+        links=sorted({path_of(link) for link in shot.links()}),
+        masks=dict(masks or {}),
     )
 
 

@@ -15,6 +15,7 @@ DESCRIPTION: Final = "archive.json"
 MANIFEST: Final = "manifest.json"
 LOCK: Final = "lock"
 SHOTS: Final = "shots"
+MASKS: Final = "masks"
 INDEX: Final = "index"
 CATALOGUE: Final = "catalogue"
 
@@ -48,6 +49,17 @@ def shot_of_path(path: str) -> tuple[str, str, int]:
     if parts[0] != SHOTS or len(parts) < 3:
         raise ValueError(path)
     return parts[1], "/".join((*parts[2:-1], name)), int(number)
+
+
+def mask_path(instrument: str, key: str, generation: int, unique: str) -> str:
+    """Return the path of a shot's late masks below the archive's folder."""
+    return f"{MASKS}/{instrument}/{key}.{generation}.{unique}.mask"
+
+
+def archive_of(path: Path, instrument: str, key: str, generation: int) -> Path | None:
+    """Return the folder of the archive that a shot file lies in, None if it lies in none."""
+    parts = Path(shot_path(instrument, key, generation)).parts
+    return Path(*path.parts[: -len(parts)]) if path.parts[-len(parts) :] == parts else None
 
 
 def to_text(data: Any) -> str:

@@ -59,9 +59,13 @@ class ImageRow:
         """Full name."""
         return f"{self.record.identity}/{self.image}"
 
+    def shot(self) -> StoredShot:
+        """Return the shot, opened."""
+        return self.archive.shot(self.record)
+
     def frame(self) -> Image:
         """Return the whole image with all that belongs to it."""
-        return self.archive.shot(self.record).frame(self.image)
+        return self.shot().frame(self.image)
 
     def cutout(self, ra: float, dec: float, size: int = 64) -> tuple[Image, cutout.Window]:
         """Return a cutout around a position; see `corecube.archive.cutout.cut`."""
@@ -87,6 +91,14 @@ class FiberRow:
     def name(self) -> str:
         """Full name."""
         return f"{self.record.identity}/{self.group}/{self.id}"
+
+    def shot(self) -> StoredShot:
+        """Return the shot, opened."""
+        return self.archive.shot(self.record)
+
+    def locate(self, wavelength: float) -> tuple[str, float, float] | None:
+        """Return image, row and column of a wavelength; see `StoredShot.locate`."""
+        return self.shot().locate(self.group, self.row, wavelength)
 
     def spectrum(self) -> Fibers:
         """Return the spectrum with all that belongs to it: `Fibers` of one row."""

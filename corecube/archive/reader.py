@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from corecube.archive import latemasks
 from corecube.archive import manifest as manifests
 from corecube.archive.catalogue import Catalogue, ShotRecord
 from corecube.archive.imageindex import ImageIndex
@@ -154,28 +155,34 @@ class Archive:
         return found
 
     def shot(self, record: ShotRecord | str) -> StoredShot:
-        """Return an opened shot; it is kept open while others are asked for.
+        """Return an opened shot with its late masks; it is kept open while others are asked for.
 
         Raises
         ------
         QueryError
             If there is none of this identity.
         ArchiveDamaged
-            If its file is missing or damaged.
+            If its file or that of its late masks is missing or damaged.
         """
         if isinstance(record, str):
             record = self.record(record)
+        # the file of late masks changes while that of the shot stays
+        key = f"{record.file} {record.masks.get('file', '')}"
         with self._lock:
-            found = self._shots.pop(record.file, None)
+            found = self._shots.pop(key, None)
             if found is None:
+                late = None
+                if record.masks:
+                    path = self.path / record.masks["file"]
+                    late = latemasks.read(path, record.identity, record.generation)
                 try:
-                    found = StoredShot(self.path / record.file)
+                    found = StoredShot(self.path / record.file, self.path, late)
                 except FileNotFoundError as error:
                     raise ArchiveDamaged(
                         f"{self.path / record.file}: is missing; it was replaced since, or the "
                         "archive is damaged; ask again, or run 'corecube verify'"
                     ) from error
-            self._shots[record.file] = found
+            self._shots[key] = found
             while len(self._shots) > _OPEN_SHOTS:
                 self._shots.popitem(last=False)[1].close()
             return found

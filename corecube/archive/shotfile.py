@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -12,14 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube import hdf5
-from corecube.archive import chunks
-from corecube.archive.layout import FORMAT
-from corecube.errors import ArchiveDamaged, ArchiveTooNew, QueryError
-from corecube.frames import Array, Bits, Column, Fibers, Image
+from corecube.archive import chunks, links
+from corecube.archive.latemasks import LateMasks
+from corecube.archive.layout import FORMAT, archive_of
+from corecube.errors import ArchiveDamaged, ArchiveTooNew, FrameError, QueryError
+from corecube.frames import Array, Bits, Column, Fibers, Image, Link, digest_of
+from corecube.masks import MaskArray
 from corecube.provenance import Provenance
 from corecube.shots import FileInfo, Shot, ShotPlan
 from corecube.spectral import Spectral
 from corecube.times import Times
+from corecube.tracesets import TraceSet
 
 _DESCRIPTION_LIMIT: Final = 2**28
 """Bytes; 100,000 fibres in a thousand blocks need less than a hundredth of it."""
@@ -35,6 +39,11 @@ class StoredShot(Shot):
     Parameters
     ----------
     path : Path
+    archive : Path, optional
+        Folder of the archive, where the shots stand that it links to; found from the path of a
+        file that has its place in an archive.
+    late : LateMasks, optional
+        What lists said later; `rows`, `frame` and `part` give masks with it.
 
     Raises
     ------
@@ -46,19 +55,26 @@ class StoredShot(Shot):
         If there is none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, archive: Path | None = None, late: LateMasks | None = None
+    ) -> None:
         self.path = path
+        self.late = late or LateMasks()
         self._file = hdf5.open_file(path)
         try:
-            self.description = self._described()
+            self._describe(self._described())
         except BaseException:
             self._file.close()
             raise
-        self.instrument = self.description["instrument"]
-        self.key = self.description["key"]
-        self.generation = self.description["generation"]
-        self.images = tuple(self.description["images"])
-        self.groups = tuple(self.description["groups"])
+        self.archive = archive or archive_of(path, self.instrument, self.key, self.generation)
+
+    def _describe(self, description: dict[str, Any]) -> None:
+        self.description = description
+        self.instrument = description["instrument"]
+        self.key = description["key"]
+        self.generation = description["generation"]
+        self.images = tuple(description["images"])
+        self.groups = tuple(description["groups"])
 
     def close(self) -> None:
         """Close the file."""
@@ -153,18 +169,27 @@ class StoredShot(Shot):
             return ""
         return self.read("/headers", slice(*place)).tobytes().decode()
 
-    def _calibration(self, names: Mapping[str, str]) -> dict[str, Array]:
-        found = {}
-        for name, digest in names.items():
-            path = f"/calibration/{digest}"
-            listed = self.description["arrays"][path]
-            found[name] = Array(
-                self.read(path),
-                listed.get("unit", ""),
-                tuple(listed.get("axes", ())),
-                listed.get("description", ""),
-            )
-        return found
+    def _array(self, path: str, key: Any = Ellipsis) -> Array:
+        about = self.description["arrays"].get(path, {})
+        return Array(
+            self.read(path, key),
+            about.get("unit", ""),
+            tuple(about.get("axes", ())),
+            about.get("description", ""),
+        )
+
+    def _calibration(self, names: Mapping[str, Any]) -> dict[str, Array]:
+        return {name: self._kept(f"/calibration/{place}", place) for name, place in names.items()}
+
+    def _kept(self, path: str, place: Any) -> Array:
+        """Return an array of this file, or of the shot that a link leads to."""
+        if isinstance(place, dict):
+            return links.resolve(Link(**place), self.archive, str(self.path), StoredShot)
+        return self._array(path)
+
+    def links(self) -> list[Link]:
+        """Return the links of all frames, each once."""
+        return [Link(**link) for link in self.description.get("links", [])]
 
     # -- images ------------------------------------------------------------------------------
 
@@ -194,6 +219,13 @@ class StoredShot(Shot):
         """Return the part of an image in these rows and columns, which must lie inside.
 
         Only the chunks of that part are read. Layers and calibration come whole.
+
+        Raises
+        ------
+        QueryError
+            If there is none of this name.
+        ArchiveDamaged
+            Also where an array that it links to is missing or has changed.
         """
         about = self._image(name)
         where = f"/images/{name}"
@@ -201,7 +233,6 @@ class StoredShot(Shot):
         cards = about["cards"]
         if cards is not None and (rows[0] or columns[0]):
             cards = shifted(cards, columns[0], rows[0])
-        listed = self.description["arrays"]
         start, end, quality = about["times"]
         times = Times(_number(start), _number(end), quality)
         if about["rows_timed"]:
@@ -214,19 +245,14 @@ class StoredShot(Shot):
             flux=self.read(f"{where}/flux", key),
             unit=about["unit"],
             error=self.read(f"{where}/error", key),
-            mask=self.read(f"{where}/mask", key),
+            mask=self._mask(name, self.read(f"{where}/mask", key), rows[0], columns[0]),
             bits={
                 bits: Bits(self.read(f"{where}/bits/{bits}", key), tuple(planes))
                 for bits, planes in about["bits"].items()
             },
             layers={
-                layer: Array(
-                    self.read(f"{where}/layers/{layer}"),
-                    listed[f"{where}/layers/{layer}"].get("unit", ""),
-                    tuple(listed[f"{where}/layers/{layer}"].get("axes", ())),
-                    listed[f"{where}/layers/{layer}"].get("description", ""),
-                )
-                for layer in about["layers"]
+                layer: self._kept(f"{where}/layers/{layer}", place)
+                for layer, place in about["layers"].items()
             },
             calibration=self._calibration(about["calibration"]),
             header=self.header(about["header"]),
@@ -237,6 +263,39 @@ class StoredShot(Shot):
             target=about["target"],
             footprint=None if about["footprint"] is None else np.array(about["footprint"]),
         )
+
+    def _mask(self, name: str, mask: MaskArray, row: int, column: int = 0) -> MaskArray:
+        self.late.apply(name, mask, row, column)
+        return mask
+
+    def linked(self, name: str, field: str) -> Array:
+        """Return an array of an image as a link; see `Shot.linked`. Late masks are not in it."""
+        array = self.field(name, field)
+        if array.link is not None:  # a link leads to the array itself, never to another link
+            return array
+        link = Link(self.identity, self.generation, name, field, digest_of(array))
+        return replace(array, link=link)
+
+    def field(self, name: str, field: str) -> Array:
+        """Return one array of an image by its name in a `Link`; nothing else is read.
+
+        Raises
+        ------
+        QueryError
+            If there is no such image.
+        FrameError
+            If it has no such field.
+        """
+        about = self._image(name)
+        kind, _, key = field.partition("/")
+        if field in ("flux", "error", "mask"):
+            unit = "" if field == "mask" else about["unit"]
+            return Array(self.read(f"/images/{name}/{field}"), unit, ("y", "x"))
+        if kind in ("layers", "calibration") and key in about[kind]:
+            place = about[kind][key]
+            path = f"/images/{name}/layers/{key}" if kind == "layers" else f"/calibration/{place}"
+            return self._kept(path, place)
+        raise FrameError(f"image '{name}' of {self.identity} has no field '{field}'")
 
     # -- fibres ------------------------------------------------------------------------------
 
@@ -269,19 +328,11 @@ class StoredShot(Shot):
         about = self.group(group)
         where = f"/fibers/{group}"
         key = slice(first, last)
-        listed = self.description["arrays"]
         blocks = [
             block for block in self.history["blocks"][group]
             if block["rows"][0] < last and block["rows"][1] > first
         ]  # fmt: skip
         qualities = set(self.texts(f"{where}/quality", key))
-
-        def layer(name: str) -> Array:
-            path = f"{where}/layers/{name}"
-            about = listed[path]
-            axes = tuple(about.get("axes", ()))
-            values = self.read(path, key)
-            return Array(values, about.get("unit", ""), axes, about.get("description", ""))
 
         columns: dict[Column, Any] = {}
         for described in about["columns"]:
@@ -290,17 +341,18 @@ class StoredShot(Shot):
             texts = column.dtype == "text"
             columns[column] = self.texts(path, key) if texts else self.read(path, key)
         one = blocks[0] if len(blocks) == 1 else None
+        images, image = self._images_of(about, where, key)
         return Fibers(
             name=group,
             flux=self.read(f"{where}/flux", key),
             unit=about["unit"],
             error=self.read(f"{where}/error", key),
-            mask=self.read(f"{where}/mask", key),
+            mask=self._mask(group, self.read(f"{where}/mask", key), first),
             bits={
                 name: Bits(self.read(f"{where}/bits/{name}", key), tuple(planes))
                 for name, planes in about["bits"].items()
             },
-            layers={name: layer(name) for name in about["layers"]},
+            layers={name: self._array(f"{where}/layers/{name}", key) for name in about["layers"]},
             calibration=self._calibration(one["calibration"]) if one else {},
             header=self.header(one["header"]) if one else "",
             times=Times(
@@ -316,11 +368,78 @@ class StoredShot(Shot):
             columns=columns,
             parent=about["parent"],
             parent_id=self.texts(f"{where}/parent_id", key) if about["parent"] else (),
+            images=images,
+            image=image,
         )  # fmt: skip
+
+    def _images_of(
+        self, about: Mapping[str, Any], where: str, key: slice
+    ) -> tuple[tuple[str, ...], npt.NDArray[np.int32] | None]:
+        """Return the images that rows were extracted from, in the group's order, and which."""
+        if "images" not in about:
+            return (), None
+        image = self.read(f"{where}/image", key)
+        used = np.unique(image[image >= 0])
+        if not len(used):
+            return (), image
+        # of a block, so that it can be carried over without the images of others
+        image = np.where(image >= 0, np.searchsorted(used, image), -1).astype(np.int32)
+        return tuple(about["images"][place] for place in used), image
+
+    def locate(self, group: str, row: int, wavelength: float) -> tuple[str, float, float] | None:
+        """Return where a wavelength of a fibre lies on its detector.
+
+        Parameters
+        ----------
+        group : str
+        row : int
+            Of the fibre in its group.
+        wavelength : float
+            In the unit of the group's wavelengths.
+
+        Returns
+        -------
+        (image, row, column) : str, float, float
+            Name of the image; 0-based, the row from the layer ``trace``, both interpolated between
+            pixel centres. None where the wavelength is outside of the spectrum, the fibre names no
+            image, or the trace is not known there.
+
+        Raises
+        ------
+        QueryError
+            If there is no such group or row, or it has no images or no layer ``trace``.
+        """
+        about = self.group(group)
+        if not 0 <= row < about["rows"]:
+            raise QueryError(f"{self.identity}/{group} has no row {row}")
+        if "images" not in about or "trace" not in about["layers"]:
+            raise QueryError(
+                f"{self.identity}/{group} names no images or has no layer 'trace'; its fibres have "
+                "no place on a detector"
+            )
+        where, key = f"/fibers/{group}", slice(row, row + 1)
+        images, image = self._images_of(about, where, key)
+        waves = np.atleast_2d(self._wave(group, about["wave"], key).wavelength())[0]
+        trace = self.read(f"{where}/layers/trace", key)[0].astype(np.float64)
+        known = np.flatnonzero(np.isfinite(waves))
+        if (
+            image is None
+            or image[0] < 0
+            or not len(known)
+            or not waves[known[0]] <= wavelength <= waves[known[-1]]
+        ):
+            return None
+        column = float(np.interp(wavelength, waves[known], known.astype(np.float64)))
+        place = float(np.interp(column, np.arange(len(trace)), trace))
+        return (images[0], place, column) if np.isfinite(place) else None
 
     def _wave(self, group: str, about: Mapping[str, Any], key: slice) -> Spectral:
         if "step" in about:
             return Spectral(**about)
+        if "traces" in about:
+            coefficients = self.read(f"/fibers/{group}/wave_coefficients", key)
+            traces = TraceSet(coefficients=coefficients, **about["traces"])
+            return Spectral(**{**about, "traces": traces})
         values = self.read(f"/fibers/{group}/wave", *self._wave_key(group, key))
         return Spectral(values, **about)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,13 @@ import numpy.typing as npt
 from corecube import hdf5
 from corecube.archive import chunks, pyramid
 from corecube.archive.durable import FileStamp
+from corecube.archive.fibergroup import Group, Part, Rows, group_for, pixels_of
+from corecube.archive.latemasks import LateMasks
 from corecube.archive.layout import FORMAT, fiber_rows, to_text
 from corecube.archive.proof import prove
+from corecube.archive.shotfile import StoredShot
 from corecube.errors import FrameError
-from corecube.frames import Array, Column, Fibers, Frame, Image, digest_of
+from corecube.frames import Array, Fibers, Frame, Image, Link, digest_of
 from corecube.masks import value
 
 _OUTSIDE = np.uint32(value("outside"))
@@ -39,7 +42,9 @@ class ShotWriter:
         self._crcs: dict[str, list[int]] = {}
         self._headers = bytearray()
         self._images: dict[str, dict[str, Any]] = {}
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, Group] = {}
+        self._closed: dict[str, dict[str, Any]] = {}
+        self._links: dict[Link, None] = {}
         self._provenance: dict[str, Any] = {"images": {}, "blocks": {}}
 
     def close(self) -> None:
@@ -71,11 +76,12 @@ class ShotWriter:
                 _check_image(frame, images)
                 images.add(frame.name)
             elif isinstance(frame, Fibers):
-                group = _group_for(frame, groups, grids.get(frame.name))
+                group = self._group(frame, groups, grids.get(frame.name))
                 group.check(frame)
                 groups[frame.name] = replace(group, ids=group.ids.union(frame.id))
             else:
                 raise FrameError(f"{type(frame).__name__} is neither an Image nor Fibers")
+            _check_links(frame)
 
     def add_image(self, entry: str, image: Image) -> None:
         """Write an image with its pyramid.
@@ -125,7 +131,7 @@ class ShotWriter:
             "rows_timed": bool(start.ndim),
             "levels": pyramid.level_count((image.flux.shape[0], image.flux.shape[1])),
             "bits": {name: bits.planes for name, bits in image.bits.items()},
-            "layers": list(image.layers),
+            "layers": {name: self._linked(layer) for name, layer in image.layers.items()},
             "calibration": self._calibration(image),
             "header": self._header(image.header),
         }  # fmt: skip
@@ -148,7 +154,7 @@ class ShotWriter:
         FrameError
             If the block does not fit the group's earlier blocks.
         """
-        group = _group_for(block, self._groups, grid)
+        group = self._group(block, self._groups, grid)
         group.check(block)
         assert block.error is not None and block.mask is not None
         self._groups[block.name] = group
@@ -156,18 +162,18 @@ class ShotWriter:
         pad = group.padding(block)
         wave = block.wave.values
         pixels = {
-            "flux": _pixels(block.flux, block.unit), "error": _pixels(block.error, block.unit),
-            "mask": _pixels(block.mask),
+            "flux": pixels_of(block.flux, block.unit), "error": pixels_of(block.error, block.unit),
+            "mask": pixels_of(block.mask),
         }  # fmt: skip
         if wave is not None and wave.ndim == 2:
-            pixels["wave"] = _pixels(wave, block.wave.unit)
+            pixels["wave"] = pixels_of(wave, block.wave.unit)
         for name, bits in block.bits.items():
-            pixels[f"bits/{name}"] = _pixels(bits.values)
+            pixels[f"bits/{name}"] = pixels_of(bits.values)
         for name, layer in block.layers.items():
             if layer.values.shape == block.flux.shape:
-                pixels[f"layers/{name}"] = _Part.of(layer)
+                pixels[f"layers/{name}"] = Part.of(layer)
             else:
-                group.columns.setdefault(f"layers/{name}", []).append(_Part.of(layer))
+                group.columns.setdefault(f"layers/{name}", []).append(Part.of(layer))
         for name, array in pixels.items():
             values = array.values
             if pad != (0, 0):
@@ -175,7 +181,7 @@ class ShotWriter:
                 values = np.pad(values, ((0, 0), pad), constant_values=blank)
             path = f"/fibers/{block.name}/{name}"
             if name not in group.pixels:
-                group.pixels[name] = _Rows()
+                group.pixels[name] = Rows()
                 self._list(path, array._replace(values=values[:0]))
             self._append(path, group.pixels[name], values)
         group.append(block)
@@ -187,6 +193,27 @@ class ShotWriter:
                 "header": self._header(block.header),
                 "quality": block.times.quality,
             }
+        )  # fmt: skip
+
+    def readable(
+        self, description: Mapping[str, Any], history: Mapping[str, Any], archive: Path
+    ) -> StoredShot:
+        """Return the shot as far as it is written, for making frames from its frames.
+
+        The groups that there are take no more blocks. It reads from the file that is being
+        written and is worth nothing after `finish`.
+
+        Parameters
+        ----------
+        description, history : mapping
+            As for `finish`.
+        archive : Path
+            Folder of the archive, where the shots stand that it links to.
+        """
+        self._close_groups()
+        return _Unfinished(
+            self.path, self._file, archive, self._description(description),
+            {**history, **self._provenance}, bytes(self._headers),
         )  # fmt: skip
 
     # -- the end -----------------------------------------------------------------------------
@@ -211,7 +238,7 @@ class ShotWriter:
         NoSpace
             If the disk is full.
         """
-        groups = {name: self._close_group(name, group) for name, group in self._groups.items()}
+        self._close_groups()
         if self._headers:
             text = np.frombuffer(bytes(self._headers), dtype=np.uint8)
             self._store("/headers", text, (min(len(text), 2**18),))
@@ -222,10 +249,7 @@ class ShotWriter:
             listed["checksums"] = [first, count]
             first += count
         sums = np.array([c for part in self._crcs.values() for c in part], dtype=np.uint32)
-        described = {
-            "format": FORMAT, **description, "images": self._images, "groups": groups,
-            "arrays": self._arrays,
-        }  # fmt: skip
+        described = self._description(description)
         self._store("/checksums", sums, (max(1, min(len(sums), 2**14)),))
         data = self._text("/description", described)
         # the CRC of the description is the only thing that it cannot say of itself
@@ -233,6 +257,28 @@ class ShotWriter:
         self._file.root._v_attrs["corecube_format"] = np.int64(FORMAT)
         self._file.close()
         return prove(self.path, self._crcs, self._arrays)
+
+    def _description(self, more: Mapping[str, Any]) -> dict[str, Any]:
+        links = [vars(link) | {} for link in self._links]
+        return {
+            "format": FORMAT, **more, "images": self._images, "groups": self._closed,
+            "links": links, "arrays": self._arrays,
+        }  # fmt: skip
+
+    def _close_groups(self) -> None:
+        for name, group in self._groups.items():
+            if name not in self._closed:
+                self._closed[name] = self._close_group(name, group)
+
+    def _group(
+        self, block: Fibers, groups: Mapping[str, Group], grid: tuple[int, int] | None
+    ) -> Group:
+        """Return the group of a block, a new one for its first."""
+        if block.name in self._closed:
+            raise FrameError(
+                f"group '{block.name}' was read already; derived frames need names of their own"
+            )
+        return group_for(block, groups, grid)
 
     # -- arrays ------------------------------------------------------------------------------
 
@@ -249,7 +295,7 @@ class ShotWriter:
         """Write a whole array; chunks of zeros are left out, HDF5 gives zeros for them."""
         scalar = values.ndim == 0
         values = values.reshape(1) if scalar else values  # HDF5 has no chunks in scalars
-        self._list(path, _Part(values, unit, tuple(axes), description))
+        self._list(path, Part(values, unit, tuple(axes), description))
         if scalar:
             self._arrays[path]["scalar"] = True
         if values.size == 0:
@@ -266,7 +312,7 @@ class ShotWriter:
             array.write_chunk(start, data)
             crcs.append(chunks.crc(data))
 
-    def _append(self, path: str, rows: _Rows, values: npt.NDArray[Any]) -> None:
+    def _append(self, path: str, rows: Rows, values: npt.NDArray[Any]) -> None:
         """Append rows to an array that grows; full chunks are written, the rest is kept."""
         rows.parts.append(values)
         rows.waiting += len(values)
@@ -274,7 +320,7 @@ class ShotWriter:
         if rows.waiting >= height:
             self._flush(path, rows, rows.waiting - rows.waiting % height)
 
-    def _flush(self, path: str, rows: _Rows, count: int) -> None:
+    def _flush(self, path: str, rows: Rows, count: int) -> None:
         values = rows.parts[0] if len(rows.parts) == 1 else np.concatenate(rows.parts)
         ready, left = values[:count], values[count:]
         rows.parts, rows.waiting = ([left.copy()] if len(left) else []), len(left)
@@ -302,7 +348,7 @@ class ShotWriter:
                 filters=self._filters, chunkshape=chunk, createparents=True, track_times=False,
             )  # fmt: skip
 
-    def _list(self, path: str, array: _Part) -> None:
+    def _list(self, path: str, array: Part) -> None:
         values = array.values
         kind = "text" if values.dtype.kind == "S" else values.dtype.name
         about = {"unit": array.unit, "axes": list(array.axes), "description": array.description}
@@ -318,14 +364,25 @@ class ShotWriter:
 
     def _layers(self, where: str, frame: Frame) -> None:
         for name, layer in frame.layers.items():
+            if layer.link is not None:
+                continue
             self._store(
                 f"{where}/layers/{name}", layer.values, unit=layer.unit, axes=layer.axes,
                 description=layer.description,
             )  # fmt: skip
 
-    def _calibration(self, frame: Frame) -> dict[str, str]:
-        """Store calibration arrays once by content; return their names in the file."""
-        return {name: self._by_content(array) for name, array in frame.calibration.items()}
+    def _calibration(self, frame: Frame) -> dict[str, Any]:
+        """Store calibration arrays once by content; return their names in the file, or links."""
+        return {
+            name: self._linked(array) or self._by_content(array)
+            for name, array in frame.calibration.items()
+        }  # fmt: skip
+
+    def _linked(self, array: Array) -> dict[str, Any] | None:
+        if array.link is None:
+            return None
+        self._links[array.link] = None
+        return vars(array.link) | {}
 
     def _by_content(self, array: Array) -> str:
         values = np.asarray(array.values, order="C")  # ascontiguousarray would make scalars (1,)
@@ -342,7 +399,7 @@ class ShotWriter:
         self._headers += text.encode()
         return [first, len(self._headers)]
 
-    def _close_group(self, name: str, group: _Group) -> dict[str, Any]:
+    def _close_group(self, name: str, group: Group) -> dict[str, Any]:
         where = f"/fibers/{name}"
         for part, rows in group.pixels.items():
             if rows.waiting:
@@ -362,126 +419,6 @@ class ShotWriter:
         return group.describe()
 
 
-class _Part(NamedTuple):
-    """Values and what the file's description says of them; as `Array`, but texts are allowed."""
-
-    values: npt.NDArray[Any]
-    unit: str = ""
-    axes: tuple[str, ...] = ()
-    description: str = ""
-
-    @classmethod
-    def of(cls, array: Array) -> _Part:
-        return cls(array.values, array.unit, tuple(array.axes), array.description)
-
-
-@dataclass
-class _Rows:
-    """An array (n, w) that grows by rows."""
-
-    array: Any = None
-    chunk: tuple[int, ...] = ()
-    written: int = 0
-    waiting: int = 0
-    parts: list[npt.NDArray[Any]] = field(default_factory=list)
-
-
-@dataclass
-class _Group:
-    """What is known of a group while it grows."""
-
-    block: Fibers
-    width: int
-    grid: tuple[int, int] | None
-    rows: int = 0
-    pixels: dict[str, _Rows] = field(default_factory=dict)
-    columns: dict[str, list[_Part]] = field(default_factory=dict)
-    named: dict[Column, list[npt.NDArray[Any]]] = field(default_factory=dict)
-    ids: set[str] = field(default_factory=set)
-
-    @classmethod
-    def like(cls, block: Fibers, grid: tuple[int, int] | None) -> _Group:
-        width = block.flux.shape[1] if grid is None else grid[1] - grid[0] + 1
-        return cls(block, width, grid)
-
-    @property
-    def wave(self) -> Any:
-        return self.block.wave
-
-    def check(self, block: Fibers) -> None:
-        """Refuse a block that does not fit the first one."""
-        first = self.block
-        where = f"group '{block.name}'"
-        for what, old, new in (
-            ("unit", first.unit, block.unit),
-            ("parent", first.parent, block.parent),
-            ("type of flux", first.flux.dtype, block.flux.dtype),
-            ("columns", set(first.columns), set(block.columns)),
-            ("layers", set(first.layers), set(block.layers)),
-            ("bits", _planes(first), _planes(block)),
-            ("wavelengths", _kind_of_wave(first), _kind_of_wave(block)),
-        ):
-            if old != new:
-                raise FrameError(f"{where}: {what} of a block differ from those of earlier ones")
-        if first.wave.values is not None and first.wave.values.ndim == 1:
-            assert block.wave.values is not None
-            if not np.array_equal(first.wave.values, block.wave.values):
-                raise FrameError(
-                    f"{where}: wavelengths of a block differ from those of earlier ones"
-                )
-        again = self.ids.intersection(block.id)
-        if again:
-            raise FrameError(f"{where}: the id '{min(again)}' comes twice")
-        before, behind = self.padding(block)
-        if before < 0 or behind < 0:
-            raise FrameError(f"{where}: a block reaches beyond the planned grid {self.grid}")
-
-    def padding(self, block: Fibers) -> tuple[int, int]:
-        """Return the pixels to add before and behind a block."""
-        width = block.flux.shape[1]
-        before = 0
-        if block.wave.is_grid:
-            first = self.grid[0] if self.grid is not None else self.block.wave.first
-            before = block.wave.first - first
-        return before, self.width - width - before
-
-    def append(self, block: Fibers) -> None:
-        """Take the values per fibre of a block."""
-        count = len(block.id)
-        self.ids.update(block.id)
-        start = np.broadcast_to(np.asarray(block.times.start), (count,))
-        end = np.broadcast_to(np.asarray(block.times.end), (count,))
-        texts = {
-            "id": block.id, "target": block.target or ("",) * count,
-            "quality": (block.times.quality,) * count,
-        }  # fmt: skip
-        if block.parent:
-            texts["parent_id"] = block.parent_id
-        for name, values in texts.items():
-            self.columns.setdefault(name, []).append(_Part(_bytes(values), "", ("fiber",)))
-        for name, numbers in (("ra", block.ra), ("dec", block.dec), ("start", start), ("end", end)):
-            unit = "d" if name in ("start", "end") else "deg"
-            part = _Part(np.array(numbers, dtype=np.float64), unit, ("fiber",))
-            self.columns.setdefault(name, []).append(part)
-        for column, values in block.columns.items():
-            stored = _bytes(values) if column.dtype == "text" else np.asarray(values, column.dtype)
-            self.named.setdefault(column, []).append(stored)
-        self.rows += count
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the file's description says of the group."""
-        wave = self.block.wave.describe()
-        if self.grid is not None and self.block.wave.is_grid:
-            wave |= {"first": self.grid[0], "count": self.width}
-        return {
-            "rows": self.rows, "width": self.width, "unit": self.block.unit,
-            "parent": self.block.parent, "wave": wave,
-            "bits": {name: bits.planes for name, bits in self.block.bits.items()},
-            "layers": list(self.block.layers),
-            "columns": [vars(column) | {} for column in self.named],
-        }  # fmt: skip
-
-
 def _check_image(image: Image, names: Container[str]) -> None:
     if image.name in names:
         raise FrameError(f"two images have the name '{image.name}'")
@@ -489,32 +426,43 @@ def _check_image(image: Image, names: Container[str]) -> None:
         raise FrameError(f"image '{image.name}' has no error and mask")
 
 
-def _group_for(block: Fibers, groups: Mapping[str, _Group], grid: tuple[int, int] | None) -> _Group:
-    """Return the group of a block, a new one for its first."""
-    if block.error is None or block.mask is None:
-        raise FrameError(f"group '{block.name}' has no error and mask")
-    if block.parent and block.parent not in groups:
-        raise FrameError(f"group '{block.name}' comes before its parent '{block.parent}'")
-    return groups.get(block.name) or _Group.like(block, grid)
+def _check_links(frame: Frame) -> None:
+    """Refuse links whose array is another one: what is read back would not be what was given."""
+    for kind in ("layers", "calibration"):
+        for name, array in getattr(frame, kind).items():
+            if array.link is None:
+                continue
+            where = f"frame '{frame.name}': {kind[:-1] if kind == 'layers' else kind} '{name}'"
+            if isinstance(frame, Fibers) and kind == "layers":
+                raise FrameError(f"{where} is a link; a group's layers are stored with its rows")
+            if digest_of(array) != array.link.digest:
+                raise FrameError(
+                    f"{where} is not the array that it links to; give it whole and unchanged, or "
+                    "without the link"
+                )
 
 
-def _pixels(values: npt.NDArray[Any], unit: str = "") -> _Part:
-    return _Part(values, unit, ("fiber", "wave"))
+class _Unfinished(StoredShot):
+    """A shot whose file is still being written."""
 
+    def __init__(
+        self, path: Path, file: Any, archive: Path, description: dict[str, Any],
+        history: dict[str, Any], headers: bytes,
+    ) -> None:  # fmt: skip
+        self.path = path
+        self.archive = archive
+        self.late = LateMasks()
+        self._file = file
+        self._headers = headers
+        self._describe(description)
+        self.history = history
 
-def _planes(block: Fibers) -> dict[str, tuple[str, ...]]:
-    return {name: bits.planes for name, bits in block.bits.items()}
+    def close(self) -> None:
+        """Leave the file to its writer."""
 
-
-def _kind_of_wave(block: Fibers) -> tuple[Any, ...]:
-    wave = block.wave
-    rank = None if wave.values is None else wave.values.ndim
-    return wave.step, wave.unit, wave.medium, wave.specsys, rank
-
-
-def _bytes(texts: Sequence[str]) -> npt.NDArray[np.bytes_]:
-    encoded = [str(text).encode() for text in texts]
-    return np.array(encoded, dtype=f"S{max(1, *map(len, encoded))}" if encoded else "S1")
+    def header(self, place: list[int]) -> str:
+        """Return a frame's header by its place among all headers."""
+        return self._headers[slice(*place)].decode()
 
 
 def _small_chunks(values: npt.NDArray[Any]) -> tuple[int, ...]:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from corecube import hdf5
-from corecube.archive import chunks, recordlog, skyrun
+from corecube.archive import chunks, latemasks, links, recordlog, skyrun
 from corecube.archive.catalogue import ShotRecord, positions_of
 from corecube.archive.durable import sha256_file
 from corecube.archive.layout import INDEX
 from corecube.archive.reader import Archive
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.writer import load_state
-from corecube.errors import CorecubeError
+from corecube.errors import ArchiveDamaged, CorecubeError
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,56 @@ def _check_index(archive: Archive, quick: bool) -> Iterator[Damage]:
 
 
 def _check_shot(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    yield from _check_file(archive, record, quick)
+    yield from _check_masks(archive, record, quick)
+    if record.links:
+        yield from _check_links(archive, record, quick)
+
+
+def _check_masks(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    if not record.masks:
+        return
+    file = record.masks["file"]
+    path, todo = archive / file, "make it anew with 'corecube masks'"
+    try:
+        if path.stat().st_size != record.masks["size"] or not (
+            quick or sha256_file(path) == record.masks["sha256"]
+        ):
+            yield Damage(record.identity, f"its late mask {file} is damaged; {todo}")
+        elif not quick:
+            late = latemasks.read(path, record.identity, record.generation)
+            with StoredShot(archive / record.file) as shot:
+                latemasks.check(late, latemasks.shapes_of(shot))
+    except FileNotFoundError:
+        yield Damage(record.identity, f"its late mask {file} is missing; {todo}")
+    except CorecubeError as error:
+        yield Damage(record.identity, str(error))
+
+
+def _check_links(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    """Follow the links of a shot to the arrays of others and compare their digests."""
+    for file in record.links:
+        if not (archive / file).exists():
+            yield Damage(
+                record.identity,
+                f"links to arrays in {file}, which is missing; ingest the files of both shots "
+                "again with --force",
+            )
+    if quick:
+        return
+    try:
+        with StoredShot(archive / record.file, archive) as shot:
+            for link in shot.links():
+                if (archive / links.path_of(link)).exists():
+                    try:
+                        links.resolve(link, archive, record.file, StoredShot, fresh=True)
+                    except ArchiveDamaged as error:
+                        yield Damage(record.identity, str(error))
+    except (CorecubeError, OSError):
+        return  # said with the file
+
+
+def _check_file(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
     path = archive / record.file
     try:
         size = path.stat().st_size

@@ -8,7 +8,7 @@ import re
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,9 @@ from corecube.archive.layout import (
     FORMAT,
     INDEX,
     MANIFEST,
+    MASKS,
     SHOTS,
+    shot_of_path,
     shot_path,
     to_text,
 )
@@ -48,11 +50,14 @@ class NewShot:
     stamp : FileStamp
     infos : tuple of FileInfo
         The files it was planned from, with digests.
+    masks : mapping
+        Of its late masks: file, size, sha256; {} if it has none.
     """
 
     file: str
     stamp: FileStamp
     infos: tuple[FileInfo, ...]
+    masks: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,7 +123,7 @@ def create(path: Path) -> None:
 
 def _not_ours(path: Path) -> Iterable[Path]:
     """Yield what a writer that died while making an archive does not leave behind."""
-    ours = {DESCRIPTION, SHOTS, INDEX, CATALOGUE, "lock"}
+    ours = {DESCRIPTION, SHOTS, MASKS, INDEX, CATALOGUE, "lock"}
     return (
         item for item in path.iterdir() if item.name not in ours and item.name[:5] != ".tmp-"
     )  # fmt: skip
@@ -223,9 +228,12 @@ class ArchiveWriter:
         Readers keep the files that they have open; one that opens a file too late reads the
         manifest again.
         """
-        needed = self.manifest.files() | {s.file for s in self.catalogue.by_number.values()}
+        shots = self.catalogue.by_number.values()
+        needed = self.manifest.files() | {shot.file for shot in shots}
+        needed |= {file for shot in shots for file in shot.links}
+        needed |= {shot.masks["file"] for shot in shots if shot.masks}
         removed = []
-        for folder in (SHOTS, INDEX, CATALOGUE):
+        for folder in (SHOTS, MASKS, INDEX, CATALOGUE):
             for item in sorted((self.path / folder).rglob("*")):
                 name = str(item.relative_to(self.path))
                 if item.is_file() and name not in needed and _OURS.search(item.name):
@@ -241,6 +249,7 @@ class ArchiveWriter:
         new: Sequence[NewShot] = (),
         removed: Sequence[str] = (),
         state: Mapping[str, InstrumentState] | None = None,
+        masks: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> list[ShotRecord]:
         """Register new shots, forget removed ones, and replace what waits: all or nothing.
 
@@ -251,6 +260,9 @@ class ArchiveWriter:
         removed : sequence of str
             Identities.
         state : mapping of instrument to InstrumentState, optional
+        masks : mapping of identity to mapping, optional
+            New late masks of stored shots: file, size, sha256, or {} for none; the shots keep their
+            files and numbers.
 
         Returns
         -------
@@ -259,9 +271,12 @@ class ArchiveWriter:
 
         Raises
         ------
+        ArchiveError
+            If a shot that stays links to a removed one; nothing is changed.
         NoSpace
             If the disk is full; the old state stays.
         """
+        self._refuse_needed(removed)
         old = self.manifest
         generation = old.generation + 1
         records, positions = self._read_new(new, old.next_number)
@@ -271,8 +286,14 @@ class ArchiveWriter:
             for identity in gone
             if identity in self.catalogue.by_identity
         }
-        runs, dropped = self._index(positions, dropped, generation)
+        runs = list(old.runs)
+        if records or removed:  # late masks alone leave the index as it is
+            runs, dropped = self._index(positions, dropped, generation)
         forgotten = [{"removed": identity} for identity in removed]
+        masked = {
+            identity: replace(self.catalogue.by_identity[identity], masks=dict(part))
+            for identity, part in (masks or {}).items()
+        }
         shots_end = self._log(old.catalogue, "shots", generation)
         sources_end = self._log(old.sources, "sources", generation)
         manifest = replace(
@@ -280,7 +301,7 @@ class ArchiveWriter:
             generation=generation,
             next_number=old.next_number + len(records),
             catalogue=recordlog.append(
-                self.path, shots_end, [*forgotten, *(vars(r) | {} for r in records)]
+                self.path, shots_end, [*forgotten, *map(_plain, (*masked.values(), *records))]
             ),
             sources=recordlog.append(
                 self.path,
@@ -299,7 +320,7 @@ class ArchiveWriter:
         )
         manifests.commit(self.path, manifest)
         self.manifest = manifest
-        living = {**self.catalogue.by_identity, **{r.identity: r for r in records}}
+        living = {**self.catalogue.by_identity, **masked, **{r.identity: r for r in records}}
         for identity in removed:
             living.pop(identity, None)
         self.catalogue.by_identity = dict(sorted(living.items()))
@@ -308,13 +329,32 @@ class ArchiveWriter:
             self.state = dict(state)
         return records
 
+    def needed_by(self, identity: str) -> list[str]:
+        """Return the identities of the shots that have arrays in a shot, by links."""
+        instrument, _, key = identity.partition("/")
+        return [
+            shot.identity for shot in self.catalogue.by_identity.values()
+            if any(shot_of_path(file)[:2] == (instrument, key) for file in shot.links)
+        ]  # fmt: skip
+
+    def _refuse_needed(self, removed: Sequence[str]) -> None:
+        for identity in removed:
+            needed = [other for other in self.needed_by(identity) if other not in removed]
+            if needed:
+                more = f" and {len(needed) - _NAMED} more" if len(needed) > _NAMED else ""
+                raise ArchiveError(
+                    f"{identity} is needed by {', '.join(needed[:_NAMED])}{more}, which have "
+                    "arrays in it; nothing was removed; remove these first, or all together"
+                )
+
     def _read_new(
         self, new: Sequence[NewShot], number: int
     ) -> tuple[list[ShotRecord], list[tuple[Any, Any, int]]]:
         records, positions = [], []
         for offset, shot in enumerate(new):
             with StoredShot(self.path / shot.file) as stored:
-                records.append(record_of(stored, number + offset, shot.file, shot.stamp))
+                place = number + offset
+                records.append(record_of(stored, place, shot.file, shot.stamp, dict(shot.masks)))
                 positions.append((*positions_of(stored), number + offset))
         return records, positions
 
@@ -360,4 +400,11 @@ class ArchiveWriter:
         return name
 
 
-_OURS = re.compile(r"^\.tmp-|\.\d+\.(h5|log|json)$|\.run$")
+def _plain(record: ShotRecord) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
+_OURS = re.compile(r"^\.tmp-|\.\d+\.(h5|log|json)$|\.\d+\.[0-9a-f]{8}\.mask$|\.run$")
+
+_NAMED = 4
+"""So many shots are named in a message."""

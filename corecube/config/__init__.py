@@ -24,7 +24,7 @@ environment or of an option is text; a list is written ``a,b`` or ``[a, b]``, a 
 from __future__ import annotations
 
 from corecube.config.declare import about
-from corecube.config.plain import fingerprint_fields, from_json, to_json
+from corecube.config.plain import fingerprint_fields, from_json, to_json, with_current
 from corecube.config.schema import schema, template
 from corecube.config.sources import (
     PluginSettings,
@@ -46,4 +46,5 @@ __all__ = [
     "template",
     "to_json",
     "user_file",
+    "with_current",
 ]

@@ -105,3 +105,21 @@ def _fingerprint_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _fingerprint_value(item) for key, item in value.items()}
     return to_json(value)
+
+
+def with_current(stored: T, current: T) -> T:
+    """Return stored settings with the current values of those on which no number depends.
+
+    Parameters
+    ----------
+    stored, current : dataclass instance of one type
+        Fields with ``changes_numbers=False`` are taken from `current`, also in nested dataclasses.
+    """
+    changed: dict[str, Any] = {}
+    for name, (item, _) in settings_of(type(stored)).items():
+        old, new = getattr(stored, name), getattr(current, name)
+        if not item.metadata.get("changes_numbers", True):
+            changed[name] = new
+        elif dataclasses.is_dataclass(old) and type(old) is type(new):
+            changed[name] = with_current(old, new)
+    return dataclasses.replace(stored, **changed)  # type: ignore[type-var]

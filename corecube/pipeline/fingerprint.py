@@ -15,12 +15,23 @@ def basis(data_version: int, config: Mapping[str, Any]) -> str:
     return _digest([data_version, config])
 
 
-def of_entry(plan: ShotPlan, entry: str, based_on: str) -> str:
-    """Return the fingerprint of one entry: its files, the shot's companions and settings."""
+def of_entry(plan: ShotPlan, entry: str, based_on: str, needs: Mapping[str, str]) -> str:
+    """Return the fingerprint of one entry: of all that its frames are made of.
+
+    Parameters
+    ----------
+    plan : ShotPlan
+        With the digests of its sources.
+    entry : str
+    based_on : str
+        See `basis`.
+    needs : mapping of str to str
+        Keys of the shots that the plan needs, and their fingerprints as registered.
+    """
     return _digest(
         [
             based_on, dict(plan.settings), entry, _contents(plan.entries[entry]),
-            sorted(_contents(plan.companions)),
+            sorted(_contents(plan.companions)), sorted(needs.items()),
         ]
     )  # fmt: skip
 

@@ -20,14 +20,13 @@ from corecube.archive.writer import (
     InstrumentState,
     NewShot,
     create,
-    load_sources,
-    load_state,
 )
 from corecube.errors import ArchiveMissing, NoSpace
 from corecube.pipeline import fingerprint
+from corecube.pipeline.deciding import Decisions, Job
 from corecube.pipeline.identify import find_files, identify, without_path
-from corecube.pipeline.planning import Job, Planned, Stored, place_of, plan
-from corecube.pipeline.report import FileReport, Report, ShotReport
+from corecube.pipeline.joining import Stored
+from corecube.pipeline.report import SHOT_STEPS, FileReport, Report, ShotReport
 from corecube.pipeline.work import Task
 from corecube.plugins import Caller
 from corecube.shots import FileInfo
@@ -152,6 +151,7 @@ class _Ingest:
     said: dict[str, FileReport] = field(default_factory=dict)
     shots: list[ShotReport] = field(default_factory=list)
     failed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
 
     def run(self, paths: list[str]) -> Report:
         self.plain = configuration.to_json(self.config)
@@ -159,15 +159,16 @@ class _Ingest:
         self.based_on = fingerprint.basis(self.caller.instrument.data_version, numbers)
         stored, generation = self._stored()
         infos = self._identified(paths, stored)
-        planned = self._plan(infos, stored)
+        self.decisions = self._decisions(infos, stored)
         report = Report(self.caller.name, str(self.archive))
         with _Stop() as stop:
+            jobs = self.decisions.preview()
             if self.options.dry_run:
-                self._dry(planned)
-            elif planned.jobs or self._state_changes(planned, stored):
-                planned = self._work(infos, planned, generation, stop)
+                self._dry(jobs)
+            elif jobs or self.decisions.changes_waiting(stored.state.waiting):
+                self._work(infos, generation, stop)
             report.interrupted = stop.signal
-        self._account(planned, paths)
+        self._account(paths)
         report.files = [self.said[path] for path in paths]
         report.shots = sorted(self.shots, key=lambda shot: shot.identity)
         return report
@@ -179,17 +180,14 @@ class _Ingest:
             manifest, _ = manifests.load(self.archive)
         except ArchiveMissing:
             return Stored(), -1
-        return self._state_of(manifest, Catalogue.load(self.archive, manifest)), manifest.generation
-
-    def _state_of(self, manifest: manifests.Manifest, catalogue: Catalogue) -> Stored:
-        name = self.caller.name
-        mine = {i: r for i, r in catalogue.by_identity.items() if r.instrument == name}
-        infos = {i: part for i, part in load_sources(self.archive, manifest).items() if i in mine}
-        state = load_state(self.archive, manifest).get(name, InstrumentState())
-        return Stored(mine, infos, state)
+        catalogue = Catalogue.load(self.archive, manifest)
+        stored = Stored.of(self.archive, manifest, catalogue, self.caller.name)
+        return stored, manifest.generation
 
     def _identified(self, paths: list[str], stored: Stored) -> list[FileInfo]:
-        known = {} if self.options.force or self.options.check_content else stored.known()
+        # what an instrument says of a file may depend on its settings
+        anew = self.options.force or self.options.check_content
+        known = {} if anew else stored.identified(self.based_on)
         infos = []
         for path in paths:
             found = identify(path, self.caller, self.config, known)
@@ -198,185 +196,191 @@ class _Ingest:
             else:
                 self.said[path] = found
                 if found.state == "failed":
-                    self.watcher.trouble(path, found.reason)
+                    self._trouble(path, found.reason)
         return infos
 
-    def _plan(self, infos: list[FileInfo], stored: Stored) -> Planned:
-        return plan(
+    def _decisions(self, infos: list[FileInfo], stored: Stored) -> Decisions:
+        return Decisions(
             infos, stored, self.caller, self.config, self.based_on, force=self.options.force,
             replace=self.options.replace, check_content=self.options.check_content,
         )  # fmt: skip
 
-    def _state_changes(self, planned: Planned, stored: Stored) -> bool:
-        def by_path(infos: Sequence[FileInfo]) -> dict[str, FileInfo]:
-            return {info.source.path: info for info in infos}
-
-        return by_path(planned.waiting) != by_path(stored.state.waiting)
-
-    def _dry(self, planned: Planned) -> None:
-        for job in planned.jobs:
-            identity = f"{self.caller.name}/{job.plan.key}"
-            self.shots.append(ShotReport(identity, "planned", entries=list(job.plan.entries)))
+    def _dry(self, jobs: Sequence[Job]) -> None:
+        for number, job in enumerate(jobs):
+            if self.options.limit is not None and number >= self.options.limit:
+                self.decisions.not_begun(job)
+                continue
+            self.shots.append(ShotReport(job.identity, "planned", entries=list(job.plan.entries)))
             for info in job.infos:
-                main = place_of(info, job.plan)[1]
-                self._say(info, "planned" if main else "companion", job)
+                main = job.places[info.source.path].main
+                self.decisions.claim(job, info, "planned" if main else "companion")
 
     # -- the work ----------------------------------------------------------------------------
 
-    def _work(
-        self, infos: list[FileInfo], planned: Planned, generation: int, stop: _Stop
-    ) -> Planned:
+    def _work(self, infos: list[FileInfo], generation: int, stop: _Stop) -> None:
         create(self.archive)
         with ArchiveWriter(self.archive) as writer:
             if writer.manifest.generation != max(generation, 0):
                 # somebody wrote since we looked: plan again, now that nobody else can
-                planned = self._plan(infos, self._state_of(writer.manifest, writer.catalogue))
+                stored = Stored.of(
+                    self.archive, writer.manifest, writer.catalogue, self.caller.name
+                )
+                self.decisions = self._decisions(infos, stored)
             writer.clean()
-            old = writer.state.get(self.caller.name, InstrumentState())
-            self.failed = dict(old.failed)
-            jobs = planned.jobs[: self.options.limit]
-            if self.options.jobs > 1:
-                # the largest first: else the last one may run alone
-                jobs.sort(key=lambda job: -sum(source.size for source in job.plan.sources))
-            self.watcher.begin(len(jobs))
-            self._make(writer, jobs, planned, stop)
-        return planned
+            self.failed = dict(writer.state.get(self.caller.name, InstrumentState()).failed)
+            left = len(self.decisions.preview())
+            if self.options.limit is not None:
+                left = min(left, self.options.limit)
+            self.watcher.begin(left)
+            self.decisions.begin()
+            for level in self.decisions.levels:
+                found = self.decisions.decide(level)
+                jobs = [job for job in found if job.ready][:left]
+                left -= len(jobs)
+                if self.options.jobs > 1:
+                    # the largest first: else the last one may run alone
+                    jobs.sort(key=lambda job: -sum(source.size for source in job.plan.sources))
+                ended = self._make(writer, jobs, stop)
+                for job in found:
+                    if job.identity not in ended:
+                        self.decisions.not_begun(job)
+            self._register(writer, [])
 
-    def _make(self, writer: ArchiveWriter, jobs: list[Job], planned: Planned, stop: _Stop) -> None:
+    def _make(self, writer: ArchiveWriter, jobs: list[Job], stop: _Stop) -> set[str]:
+        """Make the shots of a level and register them; return the identities of all that ended."""
         tasks = [self._task(writer, job) for job in jobs]
         ready: list[tuple[NewShot, Job, dict[str, Any]]] = []
-        changed = self._state_changes(
-            planned, Stored(state=writer.state.get(self.caller.name, InstrumentState()))
-        )
+        ended: set[str] = set()
         last = time.monotonic()
         for outcome in scheduler.run(_WORK, tasks, self.options.jobs, stop.asked):
             job = jobs[outcome.task]
+            ended.add(job.identity)
             result = outcome.result or {
                 "file": "", "error": outcome.error, "failed": {}, "notes": {}, "fatal": False,
             }  # fmt: skip
             if result["fatal"]:
-                self._register(writer, ready, planned)
+                self._register(writer, ready)
                 raise NoSpace(result["error"])
-            changed |= bool(result["failed"])
             self._remember(job, result)
             if result["file"]:
                 stamp = FileStamp(result["size"], result["sha256"])
                 taken = tuple(FileInfo.from_json(info) for info in result["infos"])
-                ready.append((NewShot(result["file"], stamp, taken), job, result))
+                ready.append((NewShot(result["file"], stamp, taken, result["masks"]), job, result))
             else:
                 self._ended(job, result)
             if time.monotonic() - last > _BATCH_SECONDS:
-                self._register(writer, ready, planned)
+                self._register(writer, ready)
                 ready, last = [], time.monotonic()
             if self.options.on_error == "stop" and (result["error"] or result["failed"]):
                 stop.ask()
-        if ready or changed:
-            self._register(writer, ready, planned)
+        self._register(writer, ready)
+        return ended
 
     def _task(self, writer: ArchiveWriter, job: Job) -> dict[str, Any]:
-        identity = f"{self.caller.name}/{job.plan.key}"
         task = Task(
             instrument=self.caller.name,
             archive=str(self.archive),
             file=writer.new_path(self.caller.name, job.plan.key),
-            generation=writer.next_generation(identity),
+            generation=writer.next_generation(job.identity),
             plan=job.plan.to_json(),
             infos=[info.to_json() for info in job.infos],
             config=self.plain,
             carried=job.carried,
             old=job.old.file if job.old is not None else "",
+            needs={key: record.file for key, record in job.needs.items()},
         )
         return vars(task) | {}
 
     def _remember(self, job: Job, result: Mapping[str, Any]) -> None:
         """Keep what failed, so that the next run need not try the same bytes again."""
-        identity = f"{self.caller.name}/{job.plan.key}"
-        self.failed = {c: f for c, f in self.failed.items() if f["shot"] != identity}
+        self.failed = {c: f for c, f in self.failed.items() if f["shot"] != job.identity}
         for entry, (code, reason) in result["failed"].items():
-            self.failed[code] = {"shot": identity, "entry": entry, "reason": reason}
+            self.failed[code] = {"shot": job.identity, "entry": entry, "reason": reason}
 
     def _register(
-        self,
-        writer: ArchiveWriter,
-        ready: Sequence[tuple[NewShot, Job, dict[str, Any]]],
-        planned: Planned,
+        self, writer: ArchiveWriter, ready: Sequence[tuple[NewShot, Job, dict[str, Any]]]
     ) -> None:
+        """Commit new shots and what waits or failed; write nothing where nothing is new."""
+        for _, job, _ in ready:
+            self.decisions.made(job)
+        before = writer.state.get(self.caller.name, InstrumentState())
+        changes = self.failed != before.failed or self.decisions.changes_waiting(before.waiting)
+        if not ready and not changes:
+            return
         state = dict(writer.state)
-        state[self.caller.name] = InstrumentState(tuple(planned.waiting), self.failed)
-        writer.commit([new for new, _, _ in ready], state=state)
-        for _, job, result in ready:
+        state[self.caller.name] = InstrumentState(self.decisions.waiting, self.failed)
+        records = writer.commit([new for new, _, _ in ready], state=state)
+        for record, (_, job, result) in zip(records, ready, strict=True):
+            self.decisions.registered(job, record)
             self._ended(job, result)
 
     # -- what became of it -------------------------------------------------------------------
 
     def _ended(self, job: Job, result: Mapping[str, Any]) -> None:
         """Report a shot: only now is it true that it survives a power failure."""
-        identity = f"{self.caller.name}/{job.plan.key}"
         failed = {entry: reason for entry, (_, reason) in result["failed"].items()}
         state = "failed"
         if result["file"]:
             state = "ingested" if job.old is None else "replaced"
         report = ShotReport(
-            identity, state, result["error"],
+            job.identity, state, result["error"],
             result["entries"] if result["file"] else [],
             failed, round(result.get("seconds", 0.0), 3), result.get("peak_bytes", 0),
         )  # fmt: skip
         self.shots.append(report)
         if result["error"]:
-            self.watcher.trouble(identity, result["error"])
+            self._trouble(job.identity, result["error"])
+        if not result["file"]:
+            self.decisions.failed(job, {} if result["error"] else failed)
         for info in job.infos:
-            entry, main = place_of(info, job.plan)
-            if result["error"]:
-                self._say(info, "failed", job, f"{identity}: {result['error']}")
-            elif entry in failed and main:
-                reason = without_path(failed[entry], info.source.path)
-                self._say(info, "failed", job, reason)
-                self.watcher.trouble(info.source.path, reason)
-            elif not main:
-                self._say(info, "companion", job)
-            else:
-                self._say(info, "unchanged" if entry in job.carried else "ingested", job)
-                notes = result["notes"].get(entry, ())
-                self.said[info.source.path].notes = list(notes)
-                for note in notes:
-                    self.watcher.note(info.source.path, note)
+            self._file_ended(info, job, result, failed)
+        for step in SHOT_STEPS:
+            if step in failed:
+                self._trouble(f"{job.identity}, {step}", failed[step])
         self.watcher.shot(report)
 
-    def _say(self, info: FileInfo, state: Any, job: Job, reason: str = "") -> None:
-        path = info.source.path
-        self.said[path] = FileReport(
-            path, state, info.source.kind, f"{self.caller.name}/{job.plan.key}",
-            place_of(info, job.plan)[0], reason,
-        )  # fmt: skip
+    def _file_ended(
+        self, info: FileInfo, job: Job, result: Mapping[str, Any], failed: Mapping[str, str]
+    ) -> None:
+        path, place = info.source.path, job.places[info.source.path]
+        lost = place.among(failed)
+        if result["error"]:
+            self.decisions.claim(job, info, "failed", f"{job.identity}: {result['error']}")
+        elif lost:
+            reason = without_path(failed[lost], path)
+            self.decisions.claim(job, info, "failed", reason)
+            self._trouble(path, reason)
+        elif not place.main:
+            if result["file"]:
+                self.decisions.claim(job, info, "companion")
+        else:
+            notes = list(dict.fromkeys(n for e in place.main for n in result["notes"].get(e, ())))
+            carried = all(entry in job.carried for entry in place.main)
+            self.decisions.claim(job, info, "unchanged" if carried else "ingested", notes=notes)
+            for note in notes:
+                self.watcher.note(path, note)
 
-    def _account(self, planned: Planned, paths: list[str]) -> None:
+    def _trouble(self, where: str, reason: str) -> None:
+        self.told.add(where)
+        self.watcher.trouble(where, reason)
+
+    def _account(self, paths: list[str]) -> None:
         """See to it that each file that was given is in the report."""
-        self.shots += planned.shots
-        for path, file in planned.files.items():
-            self.said.setdefault(path, file)
-            if file.state == "failed":
-                self.watcher.trouble(path, file.reason)
-        for shot in planned.shots:
-            if shot.state == "kept":
-                self.watcher.trouble(shot.identity, shot.reason)
-        for info in planned.waiting:
-            place = f" of {info.key}" if info.key else ""
-            self.said.setdefault(
-                info.source.path,
-                FileReport(
-                    info.source.path, "waiting", info.source.kind,
-                    reason=f"waiting for the files{place} that it serves",
-                ),
-            )  # fmt: skip
-        reported = {shot.identity for shot in self.shots}
-        for job in planned.jobs:
-            identity = f"{self.caller.name}/{job.plan.key}"
-            if identity not in reported:
-                self.shots.append(ShotReport(identity, "not done"))
-                for info in job.infos:
-                    self._say(info, "not done", job, "the run ended before its turn")
+        self.shots += self.decisions.shots
         for path in paths:
+            found = self.decisions.claims.of(path)
+            if found is not None:
+                self.said.setdefault(path, found)
+                if found.state == "failed" and path not in self.told and not self._shot_told(found):
+                    self._trouble(path, found.reason)
             self.said.setdefault(path, FileReport(path, "not done"))
+        for shot in self.decisions.shots:
+            if shot.state == "kept":
+                self._trouble(shot.identity, shot.reason)
+
+    def _shot_told(self, file: FileReport) -> bool:
+        """Say whether the failure of a file is that of its shot, which was said."""
+        return file.reason.startswith(f"{file.shot}: ") and file.shot in self.told
 
 
 class _Stop:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 State = Literal[
-    "ingested", "unchanged", "companion", "duplicate", "outranked", "waiting", "passed over",
-    "failed", "planned", "not done",
+    "ingested", "unchanged", "companion", "duplicate", "outranked", "already here", "waiting",
+    "passed over", "failed", "planned", "not done",
 ]  # fmt: skip
 
 STATES: Final[dict[str, str]] = {
@@ -17,13 +17,31 @@ STATES: Final[dict[str, str]] = {
     "companion": "it was used for the frames of others",
     "duplicate": "another file of the same content is used",
     "outranked": "a fuller file of the same observation is used",
-    "waiting": "it is remembered until the files that need it come",
+    "already here": "another instrument has stored the same observation",
+    "waiting": "it is remembered until the files that it goes with, or needs, come",
     "passed over": "it does not belong to this instrument",
     "failed": "it could not be read; the reason stands beside it",
     "planned": "it would be ingested (--dry-run)",
     "not done": "the run ended before its turn",
 }
 """The states of a file, and what they mean."""
+
+SHOT_STATES: Final[dict[str, str]] = {
+    "ingested": "it is in the archive now",
+    "replaced": "it was made anew; what was stored of it before is gone",
+    "unchanged": "it was in the archive already",
+    "waiting": "it needs a calibration shot that is not there yet; its files are remembered",
+    "kept": "it should be made anew but cannot be; it stays as it is",
+    "failed": "it is not in the archive; the reason stands beside it or its entries",
+    "planned": "it would be made (--dry-run)",
+    "not done": "the run ended before its turn",
+}
+"""The states of a shot, and what they mean."""
+
+DERIVED: Final = "derived"
+LATE_MASKS: Final = "late masks"
+SHOT_STEPS: Final = (DERIVED, LATE_MASKS)
+"""Steps of a whole shot that fail like an entry: they cost only what they make."""
 
 
 @dataclass
@@ -60,8 +78,8 @@ class ShotReport:
     Attributes
     ----------
     identity : str
-    state : {"ingested", "replaced", "unchanged", "failed", "kept", "planned", "not done"}
-        "kept": it should be made anew but its files are gone; it stays as it is.
+    state : str
+        One of `SHOT_STATES`.
     reason : str
     entries : list of str
         Entries in the archive.
@@ -116,6 +134,10 @@ class Report:
             for shot in self.shots
             if shot.state == "kept" or (shot.state == "failed" and not shot.failed)
         }
+        lines |= {
+            f"{shot.identity}, {step}": shot.failed[step]
+            for shot in self.shots for step in SHOT_STEPS if step in shot.failed
+        }  # fmt: skip
         return list(lines.items())
 
     def exit_code(self) -> int:
@@ -123,7 +145,7 @@ class Report:
         if not self.failures:
             done = any(f.state not in ("passed over",) for f in self.files)
             return 0 if done else 4
-        good = {"ingested", "unchanged", "companion", "duplicate", "outranked"}
+        good = {"ingested", "unchanged", "companion", "duplicate", "outranked", "already here"}
         return 3 if any(file.state in good for file in self.files) else 4
 
     def to_json(self) -> dict[str, Any]:

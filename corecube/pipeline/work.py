@@ -10,7 +10,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 
 from corecube import config as configuration
 from corecube import hdf5
+from corecube.archive import latemasks
 from corecube.archive.durable import commit_file, temporary_path
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.shotwriter import ShotWriter
@@ -28,6 +29,8 @@ from corecube.files import digest
 from corecube.frames import Column, Fibers, Frame, Image
 from corecube.masks import value
 from corecube.pipeline import fingerprint
+from corecube.pipeline.latemasks import asked
+from corecube.pipeline.report import DERIVED, LATE_MASKS
 from corecube.plugins import Caller, load
 from corecube.shots import Context, FileInfo, ShotPlan, Source
 
@@ -55,6 +58,8 @@ class Task:
         Entries to copy from `old`.
     old : str
         Path of the stored shot below the archive, or "".
+    needs : dict of str to str
+        Keys of the shots that the plan needs, and their paths below the archive.
     """
 
     instrument: str
@@ -66,6 +71,7 @@ class Task:
     config: dict[str, Any]
     carried: list[str]
     old: str
+    needs: dict[str, str] = field(default_factory=dict)
 
 
 def make_shot(data: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +86,8 @@ def make_shot(data: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         ``file`` ("" if nothing could be read), ``size``, ``sha256``, ``entries`` (in the file),
-        ``infos`` (of the files it was made of, with digests), ``failed`` (entry to [fingerprint,
+        ``infos`` (of the files it was made of, with digests), ``masks``
+        (of its late masks: file, size, sha256), ``failed`` (entry to [fingerprint,
         reason]), ``notes`` (entry to lines), ``error`` (why the shot as a whole failed),
         ``fatal`` (the disk is full), ``seconds``, ``peak_bytes``.
     """
@@ -125,6 +132,7 @@ class _Maker:
         self.caller: Caller = load(task.instrument)
         self.config: Any = configuration.from_json(self.caller.instrument.config, task.config)
         self.plan = ShotPlan.from_json(task.plan)
+        self.needs: dict[str, str] = {}
 
     def make(self) -> None:
         self._read_digests()
@@ -136,8 +144,13 @@ class _Maker:
         writer = self._writer()
         done: dict[str, str] = {}
         old = StoredShot(archive / self.task.old) if self.task.old else None
+        needed: dict[str, StoredShot] = {}
         try:
-            context = Context(scratch)
+            for key, file in self.task.needs.items():
+                needed[key] = StoredShot(archive / file, archive)
+            # as registered: what made them is part of what makes this shot
+            self.needs = {key: shot.description["fingerprint"] for key, shot in needed.items()}
+            context = Context(scratch, needed)
             for entry in tuple(self.plan.entries):
                 if old is not None and entry in self.task.carried:
                     frames = _stored_frames(old, entry)
@@ -152,6 +165,7 @@ class _Maker:
                 del frames
             if not done:
                 return
+            self._derive(writer, done, context, promised)
             stamp = writer.finish(*self._description(done))
         except hdf5.library().HDF5ExtError as error:
             raise NoSpace(
@@ -160,13 +174,20 @@ class _Maker:
             ) from error
         finally:
             writer.close()
-            if old is not None:
-                old.close()
+            for shot in (old, *needed.values()):
+                if shot is not None:
+                    shot.close()
             shutil.rmtree(scratch, ignore_errors=True)
         commit_file(self.temporary, archive / self.task.file)
+        try:
+            masks = self._late_masks(archive)
+        except BaseException:
+            (archive / self.task.file).unlink(missing_ok=True)
+            raise
         self.result |= {
             "file": self.task.file, "size": stamp.size, "sha256": stamp.sha256,
             "entries": list(done), "infos": [info.to_json() for info in self.infos],
+            "masks": masks,
         }  # fmt: skip
 
     def _writer(self) -> ShotWriter:
@@ -215,7 +236,7 @@ class _Maker:
                 raise OSError(errno.ESTALE, "changes while it is read", source.path)
 
     def _print(self, entry: str) -> str:
-        return fingerprint.of_entry(self.plan, entry, self.based_on)
+        return fingerprint.of_entry(self.plan, entry, self.based_on, self.needs)
 
     def _as_before(self, old: StoredShot, entry: str) -> list[Frame]:
         """Return what the stored shot has of an entry whose new files failed.
@@ -279,6 +300,58 @@ class _Maker:
                 frame = self.caller.call(hook, frame=frame, config=self.config) or frame
         return completed(frame)
 
+    def _derive(
+        self,
+        writer: ShotWriter,
+        done: Mapping[str, str],
+        context: Context,
+        promised: Mapping[str, Any],
+    ) -> None:
+        """Make frames from the frames that are written; what goes wrong costs only these."""
+        if not self.caller.has("derive_frames"):
+            return
+        description, history = self._description(done)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                shot = writer.readable(description, history, Path(self.task.archive))
+                made = self.caller.call(
+                    "derive_frames", shot=shot, config=self.config, context=context
+                )
+                frames = [completed(frame) for frame in made or ()]
+            for frame in frames:
+                if not frame.provenance.parents:
+                    raise FrameError(f"derived frame '{frame.name}' does not name its parents")
+                if self.plan.kind == "science":
+                    _check_columns(frame, promised)
+            writer.check(frames, self.plan.grids)
+        except Exception as error:  # whatever the plugin raises
+            self._step_failed(DERIVED, error)
+            return
+        for frame in frames:
+            self._write(writer, "", frame)
+
+    def _late_masks(self, archive: Path) -> dict[str, Any]:
+        """Write what lists say of the finished shot; return what the catalogue is to know."""
+        if not self.caller.has("late_masks"):
+            return {}
+        with StoredShot(archive / self.task.file, archive) as shot:
+            try:
+                late = asked(self.caller, shot, self.config)
+            except Exception as error:  # whatever the plugin raises
+                self._step_failed(LATE_MASKS, error)
+                return {}
+            return latemasks.write(archive, shot, late)
+
+    def _step_failed(self, step: str, error: Exception) -> None:
+        """Remember the failure of a step of the whole shot like that of an entry."""
+        if isinstance(error, MemoryError | NoSpace) or (
+            isinstance(error, OSError) and error.errno is not None
+        ):
+            raise error
+        shot = f"{self.task.instrument}/{self.plan.key}"
+        self.result["failed"][step] = [f"{shot}/{self.task.generation}/{step}", _line(error)]
+
     def _write(self, writer: ShotWriter, entry: str, frame: Frame) -> None:
         if isinstance(frame, Image):
             writer.add_image(entry, frame)
@@ -302,6 +375,7 @@ class _Maker:
             "fingerprint": fingerprint.of_shot(
                 self.plan, {entry: self._print(entry) for entry in self.plan.entries}
             ),
+            "needs": self.needs,
             "basis": self.based_on,
             "entries": dict(done),
             "raw_bytes": sum(source.size for source in sources),

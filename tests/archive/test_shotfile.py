@@ -596,6 +596,13 @@ def test_a_newer_or_a_foreign_file_is_refused(example: Path) -> None:
         StoredShot(example.parent / "none.h5")
 
 
+def test_a_description_that_is_not_the_written_one_is_refused(example: Path) -> None:
+    with h5py.File(example, "r+") as file:
+        file.attrs["description_crc"] = np.uint32(file.attrs["description_crc"] ^ 1)
+    with pytest.raises(ArchiveDamaged, match="its description is damaged"):
+        StoredShot(example)
+
+
 def test_a_part_of_an_image_has_its_own_pixels_and_wcs(example: Path) -> None:
     with StoredShot(example) as shot:
         whole = shot.frame("r 1.5")

@@ -14,7 +14,7 @@ from corecube_cli.console import console
 Cli = Any
 
 # Kept for later: no command may have one of these names yet.
-RESERVED = ("report", "plot", "export", "repair", "browse", "serve", "masks")
+RESERVED = ("plot", "export", "repair", "serve", "masks")
 
 
 def test_the_help_leads_with_examples(cli: Cli) -> None:

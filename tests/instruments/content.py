@@ -15,7 +15,7 @@ from corecube.archive.verify import verify
 from corecube.archive.writer import load_sources, load_state
 
 _MADE = ("generation", "created", "arrays")  # when and in which order it was made
-_WHEN = ("number", "generation", "file", "size", "sha256", "created")
+_WHEN = ("number", "generation", "file", "size", "sha256", "created", "masks")
 
 
 def content(path: Path) -> dict[str, Any]:
@@ -36,7 +36,11 @@ def content(path: Path) -> dict[str, Any]:
             "failed": failed,
             "shots": shots,
             "records": {
-                identity: {n: v for n, v in vars(record).items() if n not in (*_WHEN, "indexed")}
+                identity: {
+                    n: _VALUE.get(n, _same)(v)
+                    for n, v in vars(record).items()
+                    if n not in (*_WHEN, "indexed")
+                }
                 for identity, record in records.items()
             },
             "sources": {
@@ -71,14 +75,18 @@ def _shot(shot: StoredShot) -> dict[str, Any]:
     history = shot.history
     plan = history["plan"]
     return {
-        "about": {n: v for n, v in shot.description.items() if n not in _MADE},
+        "about": _unlinked({n: v for n, v in shot.description.items() if n not in _MADE}),
         "arrays": {
             name: ({n: v for n, v in about.items() if n != "checksums"}, _digest(shot, name))
             for name, about in shot.description["arrays"].items()
             if name not in ("/provenance", "/checksums", "/description")
         },
         "images": history["images"],
-        "blocks": history["blocks"],
+        "blocks": _unlinked(history["blocks"]),
+        "late": [
+            (s.frame, s.source, s.plane, s.row.tolist(), s.first.tolist(), s.last.tolist())
+            for s in shot.late.spans
+        ],
         "config": history["config"],
         "plan": {
             **plan,
@@ -90,6 +98,25 @@ def _shot(shot: StoredShot) -> dict[str, Any]:
         },
         "infos": sorted(_info(info) for info in history["infos"]),
     }
+
+
+def _unlinked(data: Any) -> Any:
+    """Leave out which generation of a shot a link leads to: the digest says what is there."""
+    if isinstance(data, dict):
+        link = data.keys() >= {"shot", "generation", "frame", "field", "digest"}
+        return {n: _unlinked(v) for n, v in data.items() if not (link and n == "generation")}
+    return [_unlinked(part) for part in data] if isinstance(data, list) else data
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _linked(files: list[str]) -> list[str]:
+    return sorted({file.removesuffix(".h5").rsplit(".", 1)[0] for file in files})
+
+
+_VALUE: dict[str, Any] = {"links": _linked}  # their files have a generation
 
 
 def _digest(shot: StoredShot, name: str) -> tuple[str, tuple[int, ...], str]:

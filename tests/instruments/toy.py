@@ -152,7 +152,10 @@ def corecube_identify(file: FileHead, config: ToyConfig) -> FileInfo | NotMine |
     if header["kind"] == "other":
         return NotMine("a toy of another make")
     source = replace(file.source, kind="main" if header["kind"] != "gain" else "gain")
-    return FileInfo(source, header["key"], header["entry"], header.get("rank", 0))
+    return FileInfo(
+        source, header["key"], header["entry"], header.get("rank", 0),
+        header.get("observation", ""), header.get("facts", {}),
+    )  # fmt: skip
 
 
 @hookimpl

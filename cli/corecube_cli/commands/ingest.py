@@ -122,11 +122,15 @@ def ingest_files(
 
 
 def _tell_passed_over(done: Report) -> None:
+    waiting: dict[str, list[str]] = {}
     for file in done.files:
-        if file.state in ("passed over", "duplicate", "outranked"):
+        if file.state in ("passed over", "duplicate", "outranked", "already here"):
             console.tell(f"{file.path}: {file.state}: {file.reason}")
         elif file.state == "waiting":
-            console.say(f"{file.path}: {file.reason}")
+            waiting.setdefault(file.reason, []).append(file.path)
+    for reason, paths in waiting.items():
+        more = f" and {count(len(paths) - 1, 'more file')}" if len(paths) > 1 else ""
+        console.say(f"{paths[0]}{more}: {reason}")
 
 
 def _print_plan(done: Report) -> None:

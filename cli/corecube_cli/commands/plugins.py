@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from corecube_cli.failures import USAGE
-from corecube_cli.parameters import ConfigFiles, Json, command, help_text, new_group
+from corecube_cli.parameters import (
+    ConfigFiles,
+    Json,
+    Overrides,
+    command,
+    help_text,
+    new_group,
+)
 
 if TYPE_CHECKING:
     from corecube.plugins import Plugin
 
-app = new_group(help_text("List the installed instruments.", "corecube plugins list"))
+app = new_group(
+    help_text(
+        "List and check the installed instruments.",
+        "corecube plugins list",
+        "corecube plugins check sdss frame-r-001000-1-0100.fits.bz2",
+    )
+)
 
 SLOW = 1.0
 """Seconds; what takes longer to load is shown with its time."""
@@ -147,3 +160,37 @@ def _abilities(caller: Any) -> dict[str, Any]:
         for group, columns in promised.items() for column in columns
     ]  # fmt: skip
     return found
+
+
+@command(
+    app,
+    "check",
+    help_text(
+        "Check that an instrument keeps the contract, on files of its own.",
+        "corecube plugins check sdss frame-r-001000-1-0100.fits.bz2 spec-0412-51871-0308.fits",
+        "corecube plugins check mycam night1/ --expect 'F13=the format has no checksums'",
+        more="The files are copied first and stay as they are; choose a handful of small ones. "
+        "Exit code 8 if a check fails, or a part that the instrument has was not checked at all.",
+    ),
+)
+def check_plugin(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the instrument.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES", help="Its files, and folders with such.")
+    ],
+    not_mine: Annotated[
+        list[str] | None,
+        typer.Option("--not-mine", metavar="FILE", help="A file of others; may be repeated."),
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option("--expect", metavar="ID=REASON", help="A failure that is known; repeated."),
+    ] = None,
+    config: ConfigFiles = None,
+    set_: Overrides = None,
+    json: Json = False,
+) -> int:
+    """Run the checks and return the exit code."""
+    from corecube_cli.checking import check_instrument, expectations
+
+    return check_instrument(name, files, config, set_, not_mine, expectations(expect), json)

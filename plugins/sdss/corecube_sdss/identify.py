@@ -21,7 +21,8 @@ from corecube_sdss.frames import (
     looks_like_frame,
 )
 from corecube_sdss.masks import looks_like_fpm
-from corecube_sdssfiles.spec import SpecFile, column_names, looks_like_spec
+from corecube_sdssfiles.fibers import identify_spec
+from corecube_sdssfiles.spec import column_names, looks_like_spec
 
 _FPM_NAME: Final = re.compile(r"fpM-(\d{6})-([ugriz])([1-6])-(\d{4})\.")
 _OURS: Final = ("RUN", "CAMCOL", "PLATEID")
@@ -129,18 +130,5 @@ def _by_first_extension(file: FileHead, header: Header, fits: Fits) -> FileInfo 
     if "RROWS" in columns and {"RUN", "CAMCOL", "FIELD"} <= set(header):
         return _info(file, "psField", field_of_cards(header).key)
     if looks_like_spec(first):
-        return _spec(file)
+        return identify_spec(file)
     return None
-
-
-def _spec(file: FileHead) -> FileInfo | NotMine:
-    spec = SpecFile(file.read(), file.source.path)
-    if not spec.has_plate:
-        return NotMine("a spectrum without a plate, as of SDSS-V, which is not supported")
-    name = spec.spec_name
-    first, count = spec.grid
-    exposures = {exposure.name: exposure.pixels for exposure in spec.exposures}
-    return FileInfo(
-        replace(file.source, kind="spec"), name.key, name.entry, int(spec.is_full),
-        name.observation, {"first": first, "count": count, "exposures": exposures},
-    )  # fmt: skip

@@ -175,6 +175,7 @@ def check_noise(image: Image) -> NoiseCheck | None:
         width=float((high - low) / 2.0 / np.sqrt(2.0)),
         recipe="half the distance between the 15.87 and 84.13 percentiles of the differences of "
         "flux / error of neighbouring columns, over sqrt(2); 1 is expected",
+        pulls=differences / np.float32(np.sqrt(2.0)),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from corecube.shots import FileInfo, ShotPlan, Source
 from corecube_sdss.frames import FILTERS
 from corecube_sdss.settings import SdssConfig
-from corecube_sdss.spectra import COADD, grid_of
+from corecube_sdssfiles.fibers import spec_grids
 
 IMAGING = "imaging"
 SPECTRA = "spectra"
@@ -79,15 +79,7 @@ def _spectra(key: str, members: Sequence[FileInfo], config: SdssConfig) -> ShotP
     for info in members:
         chosen.setdefault(info.entry, info)
     chosen = dict(sorted(chosen.items()))
-    grids = {
-        COADD: grid_of([(info.facts["first"], info.facts["count"]) for info in chosen.values()])
-    }
-    if config.exposures:
-        pixels: dict[str, int] = {}
-        for info in chosen.values():
-            for name, count in info.facts["exposures"].items():
-                pixels[name] = max(count, pixels.get(name, 0))
-        grids |= {name: (0, count - 1) for name, count in sorted(pixels.items())}
+    grids = spec_grids(list(chosen.values()), config.exposures)
     plate, mjd, run2d = key.split("-", 2)
     return ShotPlan(
         key=key,

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from corecube.figures import Figures, Subject
 from corecube.frames import Column, Factor, Fibers, Frame, Image, NoiseCheck
 from corecube.hookspecs import API, Instrument, hookimpl
-from corecube.shots import Context, FileHead, FileInfo, NotMine, ShotPlan
+from corecube.shots import Context, FileHead, FileInfo, NotMine, Shot, ShotPlan
 from corecube_sdss import imaging, spectra
 from corecube_sdss.identify import identify
 from corecube_sdss.planning import IMAGING, plan_shots
@@ -52,7 +53,7 @@ def corecube_read_frames(
     if plan.settings["product"] == IMAGING:
         yield imaging.read_image(plan, entry, config, context)
     else:
-        yield from spectra.read_fibers(plan, entry, config, context)
+        yield from spectra.read_fibers(plan, entry, context, exposures=config.exposures)
 
 
 @hookimpl
@@ -81,6 +82,14 @@ def corecube_check_noise(frame: Frame, config: SdssConfig) -> NoiseCheck | None:
 def corecube_archive_columns(config: SdssConfig) -> Mapping[str, Sequence[Column]]:
     """Name the columns of the coadds."""
     return {spectra.COADD: COLUMNS}
+
+
+@hookimpl
+def corecube_report(shot: Shot, subject: Subject, config: SdssConfig) -> Figures | None:
+    """Report sky, counts and error terms of an image, model and sky of a spectrum."""
+    from corecube_sdss.report import report
+
+    return report(shot, subject)
 
 
 @hookimpl

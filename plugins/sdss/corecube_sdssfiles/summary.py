@@ -7,10 +7,12 @@ query needs are kept, under one name for both. Sources: SDSS data model pages "s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from corecube.fits import BinTable
 from corecube.frames import Column
@@ -56,12 +58,29 @@ COLUMNS: Final[tuple[Column, ...]] = (
 )
 
 
-def columns_of(file: SpecFile) -> dict[Column, Any]:
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a table, one per fibre.
+
+    Attributes
+    ----------
+    table : BinTable
+    rows : int array (n,)
+        Row of the table for each fibre, -1 for none.
+    """
+
+    table: BinTable
+    rows: npt.NDArray[np.int64]
+
+
+def columns_of(file: SpecFile, *more: Rows) -> dict[Column, Any]:
     """Return the kept columns of one spectrum, each an array or list of one value.
 
     Parameters
     ----------
     file : SpecFile
+    *more : Rows
+        Of other tables, for what HDU 2 does not have.
 
     Returns
     -------
@@ -73,83 +92,161 @@ def columns_of(file: SpecFile) -> dict[Column, Any]:
     FileNotUnderstood
         If HDU 0 or HDU 2 are damaged.
     """
-    values = _values(file)
-    return {
-        column: [values[column.name]]
-        if column.dtype == "text"
-        else np.array([values[column.name]], dtype=column.dtype)
-        for column in COLUMNS
-    }
+    name = file.spec_name
+    own = Rows(file.summary, np.zeros(1, np.int64))
+    return columns_of_fibers(
+        (own, *more), np.array([name.fiber]), name.plate, name.mjd, name.run2d, file.header
+    )
 
 
-def _values(file: SpecFile) -> Mapping[str, Any]:
-    name, table, header = file.spec_name, file.summary, file.header
-    zwarning = _number(table, "ZWARNING", -1)
-    fitted = zwarning < 0 or not int(zwarning) & _NO_FIT
-    vdisp_err = _number(table, "VDISP_ERR", _NAN)
-    z_err = _number(table, "Z_ERR", _NAN)
+def columns_of_fibers(
+    tables: Sequence[Rows],
+    fibers: npt.NDArray[np.integer[Any]],
+    plate: int,
+    mjd: int,
+    run2d: str,
+    header: Mapping[str, Any],
+) -> dict[Column, Any]:
+    """Return the kept columns of n fibres of a plate, each an array or list of n values.
+
+    Parameters
+    ----------
+    tables : sequence of Rows
+        A value comes from the first that has its column and a row for the fibre.
+    fibers : int array (n,)
+        Numbers of the fibres.
+    plate, mjd : int
+    run2d : str
+    header : mapping
+        Cards EXPTIME, NEXP and HELIO_RV.
+
+    Returns
+    -------
+    dict of Column to array or list
+        Missing numbers are NaN or the column's `missing`, never 0.
+
+    Raises
+    ------
+    FileNotUnderstood
+        If a table is damaged.
+    """
+    look = Lookup(tables, len(fibers))
+    zwarning = look.numbers("ZWARNING", -1).astype(np.int64)
+    fitted = (zwarning < 0) | (zwarning & _NO_FIT == 0)
+    vdisp_err, z_err = look.numbers("VDISP_ERR", _NAN), look.numbers("Z_ERR", _NAN)
     helio_rv, exptime, nexp = (header.get(card) for card in ("HELIO_RV", "EXPTIME", "NEXP"))
-    return {
-        "alias": f"{name.plate:04d}-{name.mjd}-{name.fiber:04d}",
-        "plate": name.plate,
-        "mjd": name.mjd,
-        "fiber": name.fiber,
-        "run2d": name.run2d,
-        "objtype": _text(table, "OBJTYPE", "SOURCETYPE"),
-        "class": _text(table, "CLASS"),
-        "subclass": _text(table, "SUBCLASS"),
-        "z": _number(table, "Z", _NAN) if fitted else _NAN,
+    values: dict[str, Any] = {
+        "alias": [f"{plate:04d}-{mjd}-{fiber:04d}" for fiber in fibers.tolist()],
+        "plate": plate,
+        "mjd": mjd,
+        "fiber": fibers,
+        "run2d": [run2d] * len(fibers),
+        "objtype": look.texts("OBJTYPE", "SOURCETYPE"),
+        "class": look.texts("CLASS"),
+        "subclass": look.texts("SUBCLASS"),
+        "z": np.where(fitted, look.numbers("Z", _NAN), _NAN),
         # A fit that fails has an error of 0 or below.
-        "z_err": z_err if fitted and z_err > 0 else _NAN,
+        "z_err": np.where(fitted & (z_err > 0), z_err, _NAN),
         "zwarning": zwarning,
-        "rchi2": _number(table, "RCHI2", _NAN) if _number(table, "DOF", 1) > 0 else _NAN,
-        "sn_median": _number(table, "SN_MEDIAN_ALL", _NAN),
-        "vdisp": _number(table, "VDISP", _NAN) if vdisp_err > 0 else _NAN,
-        "vdisp_err": vdisp_err if vdisp_err > 0 else _NAN,
-        **_fluxes(table),
-        "objid": _identifier(table, "BESTOBJID", "OBJID") or -1,
-        "specobjid": _identifier(table, "SPECOBJID") or 0,
-        "program": _text(table, "PROGRAMNAME"),
-        "platequality": _text(table, "PLATEQUALITY"),
+        "rchi2": np.where(look.numbers("DOF", 1) > 0, look.numbers("RCHI2", _NAN), _NAN),
+        "sn_median": look.numbers("SN_MEDIAN_ALL", _NAN),
+        "vdisp": np.where(vdisp_err > 0, look.numbers("VDISP", _NAN), _NAN),
+        "vdisp_err": np.where(vdisp_err > 0, vdisp_err, _NAN),
+        **_fluxes(look),
+        "objid": look.identifiers(-1, "BESTOBJID", "OBJID"),
+        "specobjid": look.identifiers(0, "SPECOBJID"),
+        "program": look.texts("PROGRAMNAME"),
+        "platequality": look.texts("PLATEQUALITY"),
         # 3 arcsec in SDSS-I/II, 2 arcsec since BOSS, whose reductions are called vN_M_P
         # (Smee et al. 2013, AJ 146, 32, table 1).
-        "fiber_diameter": 2.0 if name.run2d.startswith("v") else 3.0,
+        "fiber_diameter": 2.0 if run2d.startswith("v") else 3.0,
         "exptime": exptime if isinstance(exptime, int | float) else _NAN,
         "nexp": nexp if isinstance(nexp, int) else -1,
         "helio_rv": helio_rv if isinstance(helio_rv, int | float) else _NAN,
     }
+    return {
+        column: values[column.name]
+        if column.dtype == "text"
+        else _array(values[column.name], column.dtype, len(fibers))
+        for column in COLUMNS
+    }
 
 
-def _number(table: BinTable, name: str, missing: float) -> float:
-    return table.column(name)[0].item() if name in table else missing
+def _array(values: Any, dtype: str, count: int) -> npt.NDArray[Any]:
+    return np.broadcast_to(np.asarray(values, dtype=dtype), (count,)).copy()
 
 
-def _text(table: BinTable, *names: str) -> str:
-    for name in names:
-        if name in table:
-            return str(table.column(name)[0]).strip()
-    return ""
+class Lookup:
+    """Values of n fibres, each from the first table that has it.
+
+    Parameters
+    ----------
+    tables : sequence of Rows
+    count : int
+        Number of fibres.
+    """
+
+    def __init__(self, tables: Sequence[Rows], count: int) -> None:
+        self._tables = tables
+        self._count = count
+
+    def numbers(self, name: str, missing: float) -> npt.NDArray[Any]:
+        """Return a column of numbers, `missing` where no table has one; (n,) or (n, k)."""
+        found: npt.NDArray[Any] | None = None
+        wanted = np.ones(self._count, bool)
+        for part, values in self._columns(name):
+            if found is None:
+                kind = np.result_type(values.dtype, np.min_scalar_type(missing))
+                found = np.full((self._count, *values.shape[1:]), missing, dtype=kind)
+            if values.shape[1:] != found.shape[1:]:
+                continue  # a column of this name, but of another kind
+            here = wanted & (part.rows >= 0)
+            found[here] = values[part.rows[here]]
+            wanted &= ~here
+        return np.full(self._count, missing) if found is None else found
+
+    def texts(self, *names: str) -> list[str]:
+        """Return a column of text under the first of these names, "" where there is none."""
+        found = [""] * self._count
+        wanted = np.ones(self._count, bool)
+        for name in names:
+            for part, values in self._columns(name):
+                here = wanted & (part.rows >= 0)
+                for place in np.flatnonzero(here).tolist():
+                    found[place] = str(values[part.rows[place]]).strip()
+                wanted &= ~here
+        return found
+
+    def identifiers(self, missing: int, *names: str) -> list[int]:
+        """Return 64-bit numbers that some tables keep as text, some as integers."""
+        found = [missing] * self._count
+        wanted = np.ones(self._count, bool)
+        for name in names:
+            for part, values in self._columns(name):
+                # OBJID of SPECOBJ and of plug maps is something else: run, rerun, camcol, ...
+                if values.ndim != 1:
+                    continue
+                here = wanted & (part.rows >= 0)
+                for place in np.flatnonzero(here).tolist():
+                    found[place] = number_of(str(values[part.rows[place]])) or missing
+                wanted &= ~here
+        return found
+
+    def _columns(self, name: str) -> Iterator[tuple[Rows, npt.NDArray[Any]]]:
+        for part in self._tables:
+            if name in part.table:
+                yield part, part.table.column(name)
 
 
-def _identifier(table: BinTable, *names: str) -> int | None:
-    """Return a 64-bit number that some tables keep as text, some as an integer."""
-    for name in names:
-        if name not in table:
-            continue
-        value = table.column(name)[0]
-        # OBJID of SPECOBJ is something else: run, rerun, camcol, field, id.
-        if np.ndim(value):
-            continue
-        return number_of(str(value))
-    return None
-
-
-def _fluxes(table: BinTable) -> dict[str, float]:
-    fluxes = dict.fromkeys((f"spectroflux_{band}" for band in BANDS), _NAN)
-    if "SPECTROFLUX" in table:
-        row = table.column("SPECTROFLUX")[0]
-        weights = table.column("SPECTROFLUX_IVAR")[0] if "SPECTROFLUX_IVAR" in table else row
-        for band, flux, weight in zip(BANDS, row, weights, strict=False):
-            if flux != 0 or weight != 0:
-                fluxes[f"spectroflux_{band}"] = float(flux)
-    return fluxes
+def _fluxes(look: Lookup) -> dict[str, Any]:
+    flux = look.numbers("SPECTROFLUX", _NAN)
+    if flux.ndim != 2:
+        return dict.fromkeys((f"spectroflux_{band}" for band in BANDS), _NAN)
+    weight = look.numbers("SPECTROFLUX_IVAR", _NAN)
+    known = flux != 0
+    if weight.shape == flux.shape:
+        known |= weight != 0
+    flux = np.where(known, flux, _NAN)
+    return {
+        f"spectroflux_{band}": flux[:, place] for place, band in enumerate(BANDS[: flux.shape[1]])
+    } | dict.fromkeys((f"spectroflux_{band}" for band in BANDS[flux.shape[1] :]), _NAN)

@@ -1,0 +1,94 @@
+"""Colours of the screen, and what takes their place where there are none."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from rich.cells import cell_len
+from rich.style import Style
+
+from corecube_cli.browse import braille, halfblocks
+from corecube_cli.browse.canvas import Canvas
+from corecube_cli.browse.fitting import cut
+
+GROUND: Final = "#10161c"
+"""Behind spectra and images."""
+ACCENT: Final = "#4fc3f7"
+MARK: Final = "#ffb454"
+"""Cursors, masks, warnings; each with a glyph of its own."""
+ON_BRIGHT: Final = "#a01010"
+"""Marks on bright pixels."""
+DIM: Final = "#8494a3"
+TEXT: Final = "#d8dee4"
+BAND: Final = "#27506b"
+
+TEXT_STYLE: Final = 20
+DIM_STYLE: Final = 21
+MARK_STYLE: Final = 22
+STRONG_STYLE: Final = 23
+CURSOR: Final = 32
+"""Added to the number of a style: the column of the cursor."""
+
+_SPECTRUM: Final = {
+    braille.BLANK: Style(color=DIM, bgcolor=GROUND),
+    braille.LINE: Style(color=TEXT, bgcolor=GROUND),
+    braille.LINE_ON_BAND: Style(color=TEXT, bgcolor=BAND),
+    braille.BAND: Style(color=BAND, bgcolor=GROUND),
+    braille.BAND_ABOVE: Style(color=GROUND, bgcolor=BAND),
+    braille.BEYOND: Style(color=MARK, bgcolor=GROUND, bold=True),
+    TEXT_STYLE: Style(color=TEXT, bgcolor=GROUND),
+    DIM_STYLE: Style(color=DIM, bgcolor=GROUND),
+    MARK_STYLE: Style(color=MARK, bgcolor=GROUND, bold=True),
+    STRONG_STYLE: Style(color=ACCENT, bgcolor=GROUND, bold=True),
+}
+_PLAIN: Final = {
+    TEXT_STYLE: Style(),
+    DIM_STYLE: Style(dim=True),
+    MARK_STYLE: Style(bold=True),
+    STRONG_STYLE: Style(bold=True),
+}
+
+
+def headline(canvas: Canvas, row: int, text: str, info: str, style: int) -> None:
+    """Write a line with a text at its left and, as far as there is room, an info at its right."""
+    width = canvas.size[1]
+    canvas.write(row, 0, cut(text, width), style)
+    room = width - cell_len(text) - 3
+    if room > 8:
+        info = cut(info, room)
+        canvas.write(row, width - 1 - cell_len(info), info, DIM_STYLE)
+
+
+@lru_cache(maxsize=256)
+def spectrum_style(number: int, colored: bool) -> Style:
+    """Return the style of a number of `braille.draw` or of this module."""
+    here, number = divmod(number, CURSOR)
+    if not colored:
+        style = _PLAIN.get(number, Style())
+        return style + Style(bold=True) if here else style
+    style = _SPECTRUM.get(number, _SPECTRUM[TEXT_STYLE])
+    return style + Style(bgcolor="#5a4a1f") if here else style
+
+
+@lru_cache(maxsize=16384)
+def image_style(number: int, count: int, colored: bool) -> Style:
+    """Return the style of a number of `halfblocks.half_blocks`."""
+    if not colored:
+        return Style(bold=bool(number and halfblocks.parts_of(number, count)[2]))
+    if not number:
+        return Style(color=DIM, bgcolor=GROUND)
+    upper, lower, marked = halfblocks.parts_of(number, count)
+    below = _grey(lower, count)
+    if marked:
+        return Style(color=MARK if lower < 0.55 * count or lower == count else ON_BRIGHT,
+                     bgcolor=below, bold=True)  # fmt: skip
+    return Style(color=_grey(upper, count), bgcolor=below)
+
+
+def _grey(level: int, count: int) -> str:
+    """Return a grey; `count` stands for the ground."""
+    if level >= count:
+        return GROUND
+    part = round(255 * level / max(count - 1, 1))
+    return f"#{part:02x}{part:02x}{part:02x}"

@@ -1,0 +1,111 @@
+"""``corecube report``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from corecube_cli.console import console, count
+from corecube_cli.parameters import Archive, command, help_text, new_app
+
+if TYPE_CHECKING:
+    from corecube.plugins import Caller
+    from corecube.reports import Report
+
+app = new_app()
+
+_HELP = help_text(
+    "Report on a shot, an image or a fibre: numbers as JSON, and drawings.",
+    "corecube report s82.corecube 2820-3-0122/r -o report",
+    "corecube report s82.corecube 7338-57859-0739 -o report --format pdf",
+    "corecube report s82.corecube sdss/2820-3-0122 -o report --json-only",
+    more="NAME is a full name as 'query' prints it, the end of one, a target, or a short name that "
+    "the instrument gives. Nothing but the archive is needed; factors, the check of the noise and "
+    "figures of its own are asked of the instrument if it is installed. Drawings need matplotlib.",
+)
+_FORMATS = ("png", "svg", "pdf")
+_EXTRA = "pip install 'corecube[plot]'"
+
+
+@command(app, "report", _HELP)
+def write_report(
+    archive: Archive,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a shot, an image or a fibre.")],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder; made if it is not there."),
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", metavar="FORMAT", help="Of the drawings: png (default), svg or pdf."
+        ),
+    ] = "png",
+    json_only: Annotated[bool, typer.Option("--json-only", help="Draw nothing.")] = False,
+) -> int:
+    """Write a report and return the exit code."""
+    from corecube.archive import open_archive
+    from corecube.reports import report
+    from corecube_cli.failures import PLUGIN, UsageProblem
+    from corecube_cli.naming import the_one
+    from corecube_cli.outputs import folder_for, write_text
+
+    if format not in _FORMATS:
+        raise UsageProblem(f"'{format}' is no format of drawings; there are: {', '.join(_FORMATS)}")
+    with open_archive(archive) as opened:
+        row = the_one(opened, name)
+        folder = folder_for(output)
+        caller, missing = _instrument(row.record.instrument)
+        made = report(row, caller, missing)
+    for line in made.says:
+        console.warn(line)
+    text = json.dumps(made.numbers, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(str(folder / "report.json"), text + "\n")
+    written = [folder / "report.json"]
+    if not json_only and _can_draw():
+        written += _draw(made, folder, format)
+    for path in written:
+        print(path)
+    console.say(f"{row.name}: {count(len(written), 'file')} written into {folder}")
+    return PLUGIN if made.faults else 0
+
+
+def _instrument(name: str) -> tuple[Caller | None, str]:
+    """Return the instrument, or why it cannot be asked."""
+    from corecube.errors import PluginError
+    from corecube_cli.settings import instrument
+
+    try:
+        return instrument(name), ""
+    except PluginError as error:
+        return None, str(error)
+
+
+def _can_draw() -> bool:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        console.warn(f"no drawings without matplotlib; run: {_EXTRA}")
+        return False
+    return True
+
+
+def _draw(made: Report, folder: Path, format: str) -> list[Path]:
+    from corecube_cli.drawing import draw
+    from corecube_cli.outputs import write_whole
+
+    paths = []
+    for panel in made.panels:
+        data = draw(panel, format)
+        path = folder / f"{panel.name}.{format}"
+        write_whole(path, lambda file, data=data: _all(file, data))  # type: ignore[misc]
+        console.tell(f"written: {path}")
+        paths.append(path)
+    return paths
+
+
+def _all(file: Any, data: bytes) -> None:
+    file.write(data)

@@ -1,0 +1,1 @@
+"""The instrument `ccdlab`: raw frames of laboratory and classroom CCDs, described in YAML."""

@@ -1,0 +1,1 @@
+"""HETDEX: the fibre spectra of VIRUS on the Hobby-Eberly Telescope."""

@@ -1,0 +1,150 @@
+"""All real files of four instruments in one archive, at once and in halves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import corecube
+from corecube.archive.reader import Archive
+from corecube.pipeline import Options, Report, ingest
+from corecube.pipeline.identify import find_files
+from corecube.plugins import load
+
+pytestmark = pytest.mark.xdist_group("four")
+
+INSTRUMENTS = ("sdss", "boss", "hetdex", "ccdlab")
+EXPECTED = Path(__file__).with_name("expected")
+QUASAR = (213.3512, 53.0908)
+SHARED = {"1325-52762-0133", "7338-57859-0739"}
+"""Spectra that lie in the folders of sdss and of boss."""
+
+
+def run(instrument: str, paths: list[Path], archive: Path) -> Report:
+    caller = load(instrument)
+    config = caller.instrument.config()
+    return ingest([str(path) for path in paths], archive, caller, config, Options(jobs=2))
+
+
+def halves(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Every second file each: what belongs together comes apart."""
+    files = [Path(path) for path in find_files([str(folder)])]
+    return files[::2], files[1::2]
+
+
+def fates(report: Report, folder: Path) -> dict[str, dict[str, str]]:
+    """What the report says of each file, by its path below the folder."""
+    return {
+        str(Path(file.path).relative_to(folder)): {
+            name: getattr(file, name).replace(f"{folder}/", "")
+            for name in ("state", "reason", "kind", "shot", "entry")
+            if getattr(file, name)
+        }
+        for file in report.files
+    }
+
+
+@pytest.fixture(scope="module")
+def first(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Report]]:
+    """The archive of all files, and the reports of the four commands that made it."""
+    path = tmp_path_factory.mktemp("four") / "all.corecube"
+    return path, {name: run(name, [data / name], path) for name in INSTRUMENTS}
+
+
+@pytest.fixture(scope="module")
+def archive(first: tuple[Path, dict[str, Report]]) -> Iterator[Archive]:
+    """That archive, opened."""
+    with corecube.open(first[0]) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_the_report_is_the_expected_one_path_by_path(
+    instrument: str, first: tuple[Path, dict[str, Report]], data: Path
+) -> None:
+    report = first[1][instrument]
+    expected = json.loads((EXPECTED / f"{instrument}_report.json").read_text(encoding="utf-8"))
+    assert fates(report, data / instrument) == expected
+    assert report.counts.get("failed", 0) == 0
+    assert report.exit_code() == 0
+    assert all(f.reason for f in report.files if f.state in ("passed over", "waiting"))
+
+
+def test_the_archive_is_sound(first: tuple[Path, dict[str, Report]], compare: Any) -> None:
+    assert compare.damages(first[0]) == []
+
+
+def test_a_second_run_writes_no_byte(
+    first: tuple[Path, dict[str, Report]], data: Path, compare: Any
+) -> None:
+    before = compare.listing(first[0])
+    for name in INSTRUMENTS:
+        again = run(name, [data / name], first[0])
+        made = first[1][name].counts.get("ingested", 0)
+        assert again.counts["unchanged"] == made
+        assert {s.state for s in again.shots} == {"unchanged"}
+    assert compare.listing(first[0]) == before
+
+
+def test_halves_on_two_days_give_the_same_archive(
+    first: tuple[Path, dict[str, Report]], data: Path, tmp_path: Path, compare: Any
+) -> None:
+    parts = tmp_path / "parts.corecube"
+    for name in INSTRUMENTS:
+        for half in halves(data / name):
+            report = run(name, half, parts)
+            assert report.counts.get("failed", 0) == 0
+    whole, found = compare.content(first[0]), compare.content(parts)
+    for part in whole:
+        assert found[part] == whole[part], part
+    assert compare.damages(parts) == []
+
+
+def test_shared_spectra_stand_once_whichever_instrument_came_first(
+    archive: Archive, data: Path, tmp_path: Path
+) -> None:
+    turned = tmp_path / "turned.corecube"
+    run("boss", [data / "boss" / "spec_full"], turned)
+    report = run("sdss", [data / "sdss" / "spectra-full"], turned)
+    assert report.counts == {"already here": 2}
+    assert report.exit_code() == 0
+    with corecube.open(turned) as opened:
+        other = _names(opened)
+    names = _names(archive)
+    assert len(names) == len(other) == 4
+    assert {n.split("/", 1)[0] for n in other} == {"boss"}
+    assert {n.split("/", 1)[1] for n in other} == {n.split("/", 1)[1] for n in names}
+    assert {n.split("/", 1)[0] for n in names} == {"sdss", "boss"}
+
+
+def _names(archive: Archive) -> set[str]:
+    rows = archive.cone(QUASAR, "2 arcsec").fibers
+    return {"/".join(row) for row in zip(*(rows[c] for c in _NAME), strict=True)}
+
+
+_NAME = ("instrument", "shot", "group", "id")
+
+
+def test_positions_of_the_data_are_answered(archive: Archive) -> None:
+    star = archive.cone((38.301799, -0.133922), "2 arcsec")
+    assert (len(star.fibers), len(star.images)) == (3, 6)
+    assert len(archive.cone(QUASAR, "2 arcsec").fibers) == 4
+    with_exposures = archive.cone(QUASAR, "2 arcsec", exposures=True).fibers
+    assert len(with_exposures) > 4
+
+
+def test_quasars_of_a_plate(data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plate.corecube"
+    run("boss", [data / "boss" / "spec_lite"], path)
+    with corecube.open(path) as opened:
+        found = opened.fibers("class == 'QSO' and z > 2")
+        shots = [str(shot) for shot in found["shot"]]
+    assert len(shots) == 11
+    assert sum(shot.startswith("3655-") for shot in shots) == 8
+    assert sorted(s for s in shots if not s.startswith("3655-")) == [
+        "10656-58163-v5_13_0", "3657-55244-v5_13_0", "9367-57758-v5_13_0",
+    ]  # fmt: skip

@@ -1,0 +1,187 @@
+"""Promises broken on purpose, each with the tests that must notice."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One change of the code.
+
+    Attributes
+    ----------
+    promise : str
+        What it breaks.
+    file : str
+        Below the repository.
+    old, new : str
+        `old` stands there exactly once.
+    tests : str
+        What pytest is given; at least one of them must fail.
+    """
+
+    promise: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = (
+    Mutant(
+        "a position on the edge of a cone is found",
+        "corecube/archive/sphere.py",
+        "haversine(center_ra, center_dec, ra, dec) <= edge * edge",
+        "haversine(center_ra, center_dec, ra, dec) < edge * edge",
+        "tests/archive/test_sphere.py tests/archive/test_skyindex.py",
+    ),
+    Mutant(
+        "cones go through RA 0",
+        "corecube/archive/regions.py",
+        "below, above = (start < 0.0) & ~full, (end > 360.0) & ~full",
+        "below, above = (start < -1.0) & ~full, (end > 360.0) & ~full",
+        "tests/archive/test_sphere.py tests/archive/test_skyindex.py",
+    ),
+    Mutant(
+        "the middle of a cutout is the pixel nearest to the position",
+        "corecube/archive/cutout.py",
+        "x0 = int(np.floor(x + 0.5)) - size // 2",
+        "x0 = int(np.floor(x)) - size // 2",
+        "tests/archive/test_query.py tests/cli/test_real.py tests/journeys/test_sdss_ingest.py",
+    ),
+    Mutant(
+        "the WCS of a cutout is that of the cutout",
+        "corecube/archive/cutout.py",
+        'cards=shifted(about["cards"], place.x0, place.y0)',
+        'cards=shifted(about["cards"], place.x0, place.y0 + 1)',
+        "tests/archive/test_query.py tests/cli/test_real.py tests/journeys/test_sdss_ingest.py",
+    ),
+    Mutant(
+        "what lies outside of the image is NaN in a cutout",
+        "corecube/archive/cutout.py",
+        "flux=_padded(part.flux, place, np.nan)",
+        "flux=_padded(part.flux, place, 0.0)",
+        "tests/archive/test_query.py tests/cli/test_real.py tests/journeys/test_sdss_ingest.py",
+    ),
+    Mutant(
+        "pixel coordinates count from the centre of the first pixel",
+        "corecube/tan.py",
+        "dx = np.asarray(x, dtype=np.float64) + 1 - crpix[0]",
+        "dx = np.asarray(x, dtype=np.float64) - crpix[0]",
+        "tests/core/test_tan.py",
+    ),
+    Mutant(
+        "errors have the photon noise of the sky",
+        "plugins/sdss/corecube_sdss/noise.py",
+        "    base /= inputs.gain\n    base += inputs.dark_variance\n",
+        "    base += inputs.dark_variance\n    base /= inputs.gain\n",
+        "tests/sdss/test_imaging.py",
+    ),
+    Mutant(
+        "a negative variance is flagged",
+        "plugins/sdss/corecube_sdss/noise.py",
+        'mask[negative] = value("negative_variance", "no_error")',
+        'mask[negative] = value("no_error")',
+        "tests/sdss/test_simulate.py",
+    ),
+    Mutant(
+        "the gain of a run is that of its epoch",
+        "plugins/sdss/corecube_sdss/noise.py",
+        "gain=_since(GAIN[field.camcol], field.run)[band]",
+        "gain=_since(GAIN[field.camcol], 0)[band]",
+        "tests/sdss/test_imaging.py",
+    ),
+    Mutant(
+        "a frame's own bits come back",
+        "corecube/archive/shotwriter.py",
+        "for name, bits in image.bits.items()]",
+        "for name, bits in list(image.bits.items())[:0]]",
+        "tests/archive/test_shotfile.py",
+    ),
+    Mutant(
+        "a chunk that the disk did not take is noticed",
+        "corecube/archive/proof.py",
+        "if chunks.crc(data[offset - start : offset - start + length]) != crc:",
+        "if False:",
+        "tests/archive/test_shotfile.py",
+    ),
+    Mutant(
+        "a finished file is on the disk before it gets its name",
+        "corecube/archive/durable.py",
+        "            os.fsync(descriptor)\n        finally:\n            os.close(descriptor)\n"
+        "        temporary.replace(final)",
+        "            pass\n        finally:\n            os.close(descriptor)\n"
+        "        temporary.replace(final)",
+        "tests/archive/test_durable.py",
+    ),
+    Mutant(
+        "nothing is unpickled",
+        "corecube/hdf5.py",
+        "            module.pickle = _RefusingPickle\n",
+        "            pass\n",
+        "tests/core/test_hdf5.py",
+    ),
+    Mutant(
+        "links are not followed",
+        "corecube/hdf5.py",
+        "if isinstance(file.get_node(path[:end]), tables.link.Link):",
+        "if False:",
+        "tests/core/test_hdf5.py",
+    ),
+    Mutant(
+        "a damaged description is not believed",
+        "corecube/archive/shotfile.py",
+        "if chunks.crc(data) != expected:",
+        "if False:",
+        "tests/archive/test_shotfile.py",
+    ),
+    Mutant(
+        "readers see a new state",
+        "corecube/archive/reader.py",
+        "if manifests.stamp(self.path) != self._state.stamp:",
+        "if False:",
+        "tests/archive/test_writer.py",
+    ),
+    Mutant(
+        "an unknown value is not selected by a filter, nor by its opposite",
+        "corecube/archive/grammar.py",
+        "        return result & known, ~result & known",
+        "        return result & known, ~result",
+        "tests/archive/test_grammar.py",
+    ),
+    Mutant(
+        "wavelengths rise",
+        "corecube/spectral.py",
+        "    if np.any(values[..., 1:] <= highest[..., :-1]):",
+        "    if False:",
+        "tests/core/test_spectral.py",
+    ),
+    Mutant(
+        "an error that is no positive number is NaN, and named",
+        "corecube/pipeline/work.py",
+        "            mask[unknown] |= _NO_ERROR\n",
+        "",
+        "tests/pipeline tests/sdss",
+    ),
+    Mutant(
+        "a second run makes nothing",
+        "corecube/pipeline/planning.py",
+        "    if (same or hopeless) and not force:",
+        "    if hopeless and not force:",
+        "tests/pipeline/test_repeat.py",
+    ),
+    Mutant(
+        "a plugin with a wrong signature is set aside",
+        "corecube/plugins.py",
+        "    reason = _wrong_signature(found)\n",
+        '    reason = ""\n',
+        "tests/core/test_plugins.py",
+    ),
+    Mutant(
+        "what a plugin prints does not get into results",
+        "corecube/plugins.py",
+        "with contextlib.redirect_stdout(sys.stderr):",
+        "with contextlib.nullcontext():",
+        "tests/core/test_plugins.py",
+    ),
+)
