@@ -117,7 +117,7 @@ def _planes(
         def read() -> None:
             file = hdf5.open_file(path)
             for plane in ("flux", "error"):
-                file.get_node(f"/{plane}")[:]  # corecube.hdf5.node refuses filters that are not ours
+                file.get_node(f"/{plane}")[:]  # our own way refuses filters that are not ours
             file.close()
 
         write()

@@ -242,7 +242,7 @@ def unknown_is_masked(case: Case) -> Iterator[str]:
 @check("C8", "calibrator", "hooks leave frames of the archive as they are")
 def leaves_frames_alone(case: Case) -> Iterator[str]:
     """Compare frames before and after factors, noise check and report were asked for."""
-    from corecube.testing.afterwards import stored_frames
+    from corecube.testing.stored import stored_frames
 
     for where, frame in stored_frames(case):
         before = frame_digest(frame)

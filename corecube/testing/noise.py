@@ -13,9 +13,9 @@ from corecube.archive import open_archive
 from corecube.errors import FrameError
 from corecube.frames import Frame, NoiseCheck
 from corecube.testing import chain
-from corecube.testing.afterwards import frames_of
 from corecube.testing.case import Case
 from corecube.testing.model import READ, DoesNotApply, check
+from corecube.testing.stored import frames_of
 
 _WIDTH: Final = 0.1
 """By how much the pulls of simulated data may be wider or narrower than 1."""

@@ -41,6 +41,12 @@ def corecube_archive_columns(config):
 """
 
 
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of our own instruments only one, so that a list stays what it is here."""
+    monkeypatch.setenv("CORECUBE_PLUGINS", "sdss")
+
+
 def source(api: str = "(API, API)", identify: str = "file, config") -> str:
     return GOOD.format(api=api, identify=identify)
 

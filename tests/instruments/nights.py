@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import toy
+import toy  # type: ignore[import-not-found]  # put there by the conftest
 
 from corecube.config import about
 from corecube.errors import FileNotUnderstood
@@ -44,12 +44,15 @@ def write(
     """Write a file; kind is ``bias``, ``flat``, ``target`` or ``linearity`` (a companion)."""
     level = {"bias": 100.0, "flat": 1100.0, "target": 150.0}.get(kind, 0.0)
     flux = np.random.default_rng(seed).normal(level, 1, SHAPE).astype("<f4")
-    return toy.write(path, {"kind": kind, "name": name, "night": night, **header}, flux=flux)
+    written: Path = toy.write(
+        path, {"kind": kind, "name": name, "night": night, **header}, flux=flux
+    )
+    return written
 
 
 def fill(folder: Path, night: str = "n1", *, keyed: bool = False) -> dict[str, list[Path]]:
     """Write two biases, two flats, two targets of two exposures and a companion."""
-    more = {"night": night, "keyed": keyed}
+    more: dict[str, Any] = {"night": night, "keyed": keyed}
     return {
         "bias": [write(folder / f"bias{n}.toy", "bias", seed=n, **more) for n in range(2)],
         "flat": [write(folder / f"flat{n}.toy", "flat", seed=10 + n, **more) for n in range(2)],

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mutants import MUTANTS, Mutant
+from mutants import MUTANTS, Mutant  # type: ignore[import-not-found]  # beside this file
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("corecube", "cli", "plugins", "tests", "examples", "docs", "benchmarks")

@@ -467,4 +467,5 @@ def test_late_masks_and_derived_frames_ride_along(
         shot = opened.shot("nights/n1/a")
         assert shot.images == ("a0", "a1", "mean")
         mask = shot.frame("mean").mask
+        assert mask is not None
         assert (mask[2] >> 13 & 1).all() and not (mask[[0, 1, 3]] >> 13 & 1).any()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -38,6 +40,7 @@ from corecube_cli.browse.prompt import Prompt
 from corecube_cli.browse.rowtable import RowTable
 from corecube_cli.browse.spectrumview import SpectrumView
 from corecube_cli.console import count
+from corecube_cli.failures import TERMINATED
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -154,6 +157,9 @@ class BrowseApp(App[int]):
         self._go("tree")
         self._view(None)
         self.loader.start()
+        if not self.is_headless:  # else it comes in the middle of anything
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, self.exit, TERMINATED)
 
         def failed(problem: str) -> None:
             self.exit(1)

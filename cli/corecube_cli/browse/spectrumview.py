@@ -315,7 +315,7 @@ def _edges(wave: Any, first: int, last: int) -> tuple[float, float]:
 def _y_axis(canvas: Canvas, window: braille.Window, rows: int) -> None:
     for row in range(rows):
         canvas.write(_ABOVE + row, _GUTTER, "│", paint.DIM_STYLE)
-    values = ticks.ticks(window.lo, window.hi, max(2, rows // 3))
+    values = ticks.ticks(window.lo, window.hi, max(3, rows // 3))
     for value, label in zip(values, ticks.labels(values), strict=True):
         row = int((window.hi - value) / (window.hi - window.lo) * rows)
         if 0 <= row < rows:

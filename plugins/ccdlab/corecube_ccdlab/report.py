@@ -15,8 +15,6 @@ from corecube_ccdlab.columns import EXTRACTED
 from corecube_ccdlab.noise import terms
 from corecube_ccdlab.statistics import clipped
 
-READ_NOISE_DIFFERS: Final = 0.2
-"""Relative difference of header and measurement that a report remarks on."""
 _SHOWN: Final = (
     "gain", "read_noise", "overscan_mean", "overscan_std", "overscan_means", "overscan_stds",
     "gain_measured", "gain_levels", "dark_noise", "pedestal", "levels", "exposure_time",
