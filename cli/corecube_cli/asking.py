@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from corecube.angles import Position, format_position, format_radius, parse_position
 from corecube.archive.names import FiberRow, ImageRow, Row, ShotRow
 from corecube.archive.query import Result
 from corecube.archive.sphere import separation
 from corecube.errors import AmbiguousName, QueryError
-from corecube.tabular import Field, Rows, concatenate
+from corecube.tabular import Field, Rows
 from corecube_cli.console import count
 
 if TYPE_CHECKING:
@@ -122,26 +123,33 @@ def answer_of(archive: Archive, result: Result, asked: dict[str, Any]) -> Answer
     return Answer(result.fibers, result.images, fibers, images, asked)
 
 
-def _founds(archive: Archive, result: Result, label: str = "") -> tuple[list[Found], list[Found]]:
+def _founds(
+    archive: Archive, result: Result, label: Callable[[int], str] = lambda number: ""
+) -> tuple[list[Found], list[Found]]:
+    """Return what was found; `label` names the positions."""
+
+    def center(number: int) -> tuple[float, float] | None:
+        return None if result.targets is None else result.targets.place(number)
+
     fibers = [
-        Found(FiberRow(archive, record, group, row), result.center, label)
-        for record, group, row in result.fiber_places
+        Found(FiberRow(archive, *place), center(number), label(number))
+        for place, number in zip(
+            result.fiber_places, result.fiber_matches.target.tolist(), strict=True
+        )
     ]
     images = [
-        Found(ImageRow(archive, place.shot, place.name), result.center, label)
-        for place in result.image_places
+        Found(ImageRow(archive, place.shot, place.name), center(number), label(number))
+        for place, number in zip(
+            result.image_places, result.image_matches.target.tolist(), strict=True
+        )
     ]
     return fibers, images
 
 
 def ask_many(
-    archive: Archive,
-    table: PositionTable,
-    radius: float,
-    select: dict[str, Any],
-    progress: Callable[[int], None] = lambda done: None,
+    archive: Archive, table: PositionTable, radius: float, select: dict[str, Any]
 ) -> Answer:
-    """Ask for each position of a file; a row per target and match, with the file's columns.
+    """Ask for all positions of a file; a row per target and match, with the file's columns.
 
     Parameters
     ----------
@@ -150,33 +158,26 @@ def ask_many(
     radius : float, degrees
     select : dict
         See `corecube.archive.query.Select`.
-    progress : callable
-        Told how many positions are done.
     """
-    nothing = archive.cone((0.0, 0.0), 0.0, **select)
-    fibers = [nothing.fibers.take(slice(0, 0))]
-    images = [nothing.images.take(slice(0, 0))]
-    answer = Answer(fibers[0], images[0])
-    fiber_targets: list[int] = []
-    image_targets: list[int] = []
+    result = archive.crossmatch((table.ra, table.dec), radius, **select)
+
+    def label(number: int) -> str:
+        return str(table.names[number]) or f"row{int(table.row[number])}"
+
+    answer = Answer(
+        _with_input(result.fibers, table, result.fiber_matches.target),
+        _with_input(result.images, table, result.image_matches.target),
+        *_founds(archive, result, label),
+    )
+    unmatched = result.unmatched
+    there = np.zeros(len(table), dtype=np.int64)
     bare = {key: select[key] for key in ("size", "exposures") if key in select}
-    for i in range(len(table)):
-        center = (float(table.ra[i]), float(table.dec[i]))
-        result = archive.cone(center, radius, **select)
-        found = _founds(archive, result, str(table.names[i]) or f"row{int(table.row[i])}")
-        answer.found_fibers += found[0]
-        answer.found_images += found[1]
-        fibers += [result.fibers] if len(result.fibers) else []
-        images += [result.images] if len(result.images) else []
-        fiber_targets += [i] * len(result.fibers)
-        image_targets += [i] * len(result.images)
-        if not len(result):
-            filtered = bool(set(select) - set(bare))
-            there = len(archive.cone(center, radius, **bare)) if filtered else 0
-            answer.unmatched.append(_unmatched(table, i, radius, there))
-        progress(i + 1)
-    answer.fibers = _with_input(concatenate(fibers), table, fiber_targets)
-    answer.images = _with_input(concatenate(images), table, image_targets)
+    if len(unmatched) and set(select) - set(bare):
+        without = archive.crossmatch((table.ra[unmatched], table.dec[unmatched]), radius, **bare)
+        for matches in (without.fiber_matches, without.image_matches):
+            there += np.bincount(unmatched[matches.target], minlength=len(table))
+    for i in unmatched.tolist():
+        answer.unmatched.append(_unmatched(table, i, radius, int(there[i])))
     answer.skipped = [vars_of(problem) for problem in table.problems]
     return answer
 
@@ -197,9 +198,8 @@ def _unmatched(table: PositionTable, i: int, radius: float, there: int) -> dict[
     }  # fmt: skip
 
 
-def _with_input(rows: Rows, table: PositionTable, targets: list[int]) -> Rows:
+def _with_input(rows: Rows, table: PositionTable, index: npt.NDArray[np.int64]) -> Rows:
     """Put the columns of the file of positions before those of the answer."""
-    index = np.array(targets, dtype=np.intp)
     own: dict[str, Field] = {
         "input_row": Field(table.row[index], "", "Row of the file of positions."),
         "input_ra": Field(table.ra[index], "deg", "Right ascension asked for (ICRS)."),

@@ -2,57 +2,222 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from corecube.archive.answer import FIBER_COLUMNS, empty_table, fields_of, ordered
+from corecube.archive.answer import (
+    FIBER_COLUMNS,
+    FiberMatches,
+    FloatArray,
+    IntArray,
+    empty_table,
+    fields_of,
+)
 from corecube.archive.catalogue import ShotRecord
 from corecube.archive.regions import Region
 from corecube.archive.selection import ColumnNames, Select
-from corecube.archive.sphere import separation
+from corecube.archive.targets import Targets
 from corecube.tabular import Field, Rows, concatenate
 
 if TYPE_CHECKING:
     from corecube.archive.reader import Archive, State
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Rows of one group that lie in the region."""
-
-    shot: ShotRecord
-    group: str
-    rows: npt.NDArray[np.int64]
+    from corecube.archive.skyrun import Records
 
 
 def find_fibers(
     archive: Archive,
     state: State,
     region: Region | None,
-    center: tuple[float, float] | None,
+    targets: Targets | None,
     select: Select,
-) -> tuple[Rows, list[tuple[ShotRecord, str, int]]]:
-    """Return the table of fibres, and where each row stands; `region` None: all, placed or not."""
-    blocks = list(_all_blocks(state)) if region is None else list(_blocks(state, region))
-    if select.instruments:
-        blocks = [block for block in blocks if block.shot.instrument in select.instruments]
-    blocks = [block for block in blocks if _may_match(block.shot, select)]
+) -> tuple[FiberMatches, Rows | None]:
+    """Return the fibres that match, and their table where filters had to read it.
+
+    Parameters
+    ----------
+    archive : Archive
+    state : State
+        The state that is asked.
+    region : Region or None
+        None: around each of `targets`; without these all fibres, placed or not.
+    targets : Targets or None
+    select : Select
+
+    Raises
+    ------
+    QueryError
+    ArchiveDamaged
+    """
+    if region is None and targets is None:
+        blocks = _all_blocks(state)
+    elif region is None:
+        assert targets is not None
+        blocks = _blocks(state, *state.sky.search_many(targets.ra, targets.dec, targets.radius))
+    else:
+        records = state.sky.search(region)
+        blocks = _blocks(state, np.zeros(len(records), np.int64), records)
+    matches = _matches([block for block in blocks if _may_match(block[0], select)], targets)
     if select.exposures:
-        blocks += [more for block in blocks for more in _children(archive, block)]
-    parts, places = [], []
+        matches = _with_children(archive, matches, targets)
+    if not select.reads_rows:
+        return _in_order(matches, np.arange(len(matches)), targets is not None)[0], None
+    table, matches, use = _read(archive, state, matches, targets, select)
+    matches, order = _in_order(matches, np.flatnonzero(use), targets is not None)
+    return matches, table.take(order)
+
+
+def fiber_table(
+    archive: Archive,
+    state: State,
+    matches: FiberMatches,
+    targets: Targets | None,
+    select: Select,
+) -> Rows:
+    """Return the table of fibres, a row for each match.
+
+    Raises
+    ------
+    QueryError
+    ArchiveDamaged
+    """
+    order = np.argsort(matches.group, kind="stable")
+    table, _, _ = _read(archive, state, matches.take(order), targets, select)
+    back = np.empty(len(order), dtype=np.intp)
+    back[order] = np.arange(len(order))
+    return table.take(back)
+
+
+_Block = tuple[ShotRecord, str, IntArray, IntArray, "Records | None"]
+"""Shot, group, rows in it, their targets, and their records in the index."""
+
+
+def _all_blocks(state: State) -> Iterator[_Block]:
+    for shot in state.catalogue.by_identity.values():
+        for name, _, count in shot.indexed:
+            yield shot, name, np.arange(count), np.zeros(count, np.int64), None
+
+
+def _blocks(state: State, target: IntArray, records: Records) -> Iterator[_Block]:
+    if not len(records):
+        return
+    numbers, rows = records["shot"], records["row"]
+    if numbers[0] != numbers[-1] or (numbers[1:] != numbers[:-1]).any():
+        order = np.lexsort((target, rows, numbers))
+        numbers, rows = numbers[order], rows[order]
+        target, records = target[order], records[order]
+    edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+    for start, stop in pairwise(edges):
+        shot = state.catalogue.by_number.get(int(numbers[start]))
+        if shot is None:
+            continue
+        here = rows[start:stop].astype(np.int64)
+        for name, first, count in shot.indexed:
+            if len(shot.indexed) == 1:
+                yield shot, name, here, target[start:stop], records[start:stop]
+                continue
+            inside = np.flatnonzero((here >= first) & (here < first + count))
+            if len(inside):
+                at = inside + start
+                yield shot, name, here[inside] - first, target[at], records[at]
+
+
+def _may_match(shot: ShotRecord, select: Select) -> bool:
+    """Say whether a shot can have rows that match, from the catalogue alone."""
+    if select.instruments and shot.instrument not in select.instruments:
+        return False
+    if select.time is None:
+        return True
+    if shot.start is None or shot.end is None:
+        return False
+    return bool(select.in_time(shot.start, shot.end))
+
+
+def _matches(blocks: list[_Block], targets: Targets | None) -> FiberMatches:
+    if not blocks:
+        none = np.empty(0, np.int64)
+        return FiberMatches((), none, none, none, np.empty(0))
+    row = np.concatenate([block[2] for block in blocks])
+    target = np.concatenate([block[3] for block in blocks])
+    apart = np.full(len(row), np.nan)
+    if targets is not None:
+        records = np.concatenate([block[4] for block in blocks if block[4] is not None])
+        apart = targets.separation(target, records["ra"], records["dec"])
+    group = np.repeat(np.arange(len(blocks)), [len(block[2]) for block in blocks])
+    return FiberMatches(tuple((block[0], block[1]) for block in blocks), group, row, target, apart)
+
+
+def _in_order(
+    matches: FiberMatches, kept: npt.NDArray[np.intp], by_separation: bool
+) -> tuple[FiberMatches, npt.NDArray[np.intp]]:
+    """Sort by target and separation; ties, and answers without a position, as in the archive."""
+    if by_separation and len(kept) > 1:
+        kept = kept[np.lexsort((matches.separation[kept], matches.target[kept]))]
+    return matches.take(kept), kept
+
+
+def _with_children(
+    archive: Archive, matches: FiberMatches, targets: Targets | None
+) -> FiberMatches:
+    """Add the rows of groups whose parent is a group of a match, and that are of its fibre."""
+    groups, parts = list(matches.groups), [matches]
+    for number, (shot, group) in enumerate(matches.groups):
+        names = [n for n, about in shot.groups.items() if about["parent"] == group]
+        if not names:
+            continue
+        mine = np.flatnonzero(matches.group == number)
+        stored = archive.shot(shot)
+        ids = np.array(stored.texts(f"/fibers/{group}/id"))[matches.row[mine]]
+        order = np.argsort(ids, kind="stable")
+        for name in names:
+            where = f"/fibers/{name}"
+            parents = np.array(stored.texts(f"{where}/parent_id"))
+            first = np.searchsorted(ids[order], parents, side="left")
+            count = np.searchsorted(ids[order], parents, side="right") - first
+            rows = np.repeat(np.arange(len(parents)), count)
+            if not len(rows):
+                continue
+            step = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+            target = matches.target[mine[order[np.repeat(first, count) + step]]]
+            apart = np.full(len(rows), np.nan)
+            if targets is not None:
+                ra, dec = stored.read(f"{where}/ra")[rows], stored.read(f"{where}/dec")[rows]
+                apart = targets.separation(target, ra, dec)
+            where_to = np.full(len(rows), len(groups))
+            groups.append((shot, name))
+            parts.append(FiberMatches((), where_to, rows, target, apart))
+    if len(parts) == 1:
+        return matches
+    columns = [
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("group", "row", "target", "separation")
+    ]
+    return FiberMatches(tuple(groups), *columns)
+
+
+def _read(
+    archive: Archive,
+    state: State,
+    matches: FiberMatches,
+    targets: Targets | None,
+    select: Select,
+) -> tuple[Rows, FiberMatches, npt.NDArray[np.bool_]]:
+    """Return the rows of matches that are sorted by group, and which of them pass the filters."""
     finder = ColumnNames(state, select)
-    for block in blocks:
-        rows, taken = _block_rows(archive, block, center, select, finder)
-        if len(rows):
-            parts.append(rows)
-            places += [(block.shot, block.group, int(row)) for row in taken]
-    table = concatenate(parts) if parts else _nothing(finder, select)
-    table, order = ordered(table, center)
-    return table, [places[i] for i in order]
+    edges = np.searchsorted(matches.group, np.arange(len(matches.groups) + 1)).tolist()
+    tables, uses = [], [np.empty(0, dtype=bool)]
+    for (shot, group), start, stop in zip(matches.groups, edges, edges[1:], strict=False):
+        if stop > start:
+            part = slice(start, stop)
+            rows, apart = matches.row[part], matches.separation[part]
+            table, use = _group_rows(archive, shot, group, rows, apart, select, finder)
+            tables.append(table)
+            uses.append(use)
+    table = concatenate(tables) if tables else _nothing(finder, select)
+    return table, matches, np.concatenate(uses)
 
 
 def _nothing(finder: ColumnNames, select: Select) -> Rows:
@@ -62,62 +227,19 @@ def _nothing(finder: ColumnNames, select: Select) -> Rows:
     return Rows({**core.fields, **more})
 
 
-def _all_blocks(state: State) -> Iterable[_Block]:
-    for shot in state.catalogue.by_identity.values():
-        for name, _, count in shot.indexed:
-            yield _Block(shot, name, np.arange(count))
-
-
-def _blocks(state: State, region: Region) -> Iterable[_Block]:
-    records = state.sky.search(region)
-    if not len(records):
-        return
-    # records come sorted by shot and row
-    numbers, starts = np.unique(records["shot"], return_index=True)
-    for number, rows in zip(numbers, np.split(records["row"], starts[1:]), strict=True):
-        shot = state.catalogue.by_number.get(int(number))
-        if shot is None:
-            continue
-        for name, first, count in shot.indexed:
-            inside = rows[(rows >= first) & (rows < first + count)]
-            if len(inside):
-                yield _Block(shot, name, inside.astype(np.int64) - first)
-
-
-def _may_match(shot: ShotRecord, select: Select) -> bool:
-    """Say whether a shot can have rows in the time asked for, from the catalogue alone."""
-    if select.time is None:
-        return True
-    if shot.start is None or shot.end is None:
-        return False
-    return bool(select.in_time(shot.start, shot.end))
-
-
-def _children(archive: Archive, block: _Block) -> Iterable[_Block]:
-    """Yield the rows of groups whose parent is the block's group and that are of its fibres."""
-    names = [n for n, about in block.shot.groups.items() if about["parent"] == block.group]
-    if not names:
-        return
-    stored = archive.shot(block.shot)
-    ids = np.array(stored.texts(f"/fibers/{block.group}/id"))[block.rows]
-    for name in names:
-        parents = np.array(stored.texts(f"/fibers/{name}/parent_id"))
-        rows = np.flatnonzero(np.isin(parents, ids))
-        if len(rows):
-            yield _Block(block.shot, name, rows.astype(np.int64))
-
-
-def _block_rows(
+def _group_rows(
     archive: Archive,
-    block: _Block,
-    center: tuple[float, float] | None,
+    shot: ShotRecord,
+    group: str,
+    rows: IntArray,
+    apart: FloatArray,
     select: Select,
     finder: ColumnNames,
-) -> tuple[Rows, npt.NDArray[np.int64]]:
-    stored = archive.shot(block.shot)
-    where = f"/fibers/{block.group}"
-    rows = block.rows
-    span = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
+) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """Return some rows of a group, and which of them pass the filters."""
+    stored = archive.shot(shot)
+    where = f"/fibers/{group}"
+    span = slice(int(rows.min()), int(rows.max()) + 1)
     within = rows - span.start
 
     def numbers(name: str) -> npt.NDArray[Any]:
@@ -131,22 +253,17 @@ def _block_rows(
 
     start, end = numbers("start"), numbers("end")
     use = select.in_time(start, end)
-    ra, dec = numbers("ra"), numbers("dec")
-    apart = np.full(len(rows), np.nan)
-    if center is not None:
-        apart = separation(ra, dec, *center) * 3600.0
     values = {
-        "instrument": same(block.shot.instrument), "shot": same(block.shot.key),
-        "group": same(block.group), "id": texts("id"), "target": texts("target"),
-        "ra": ra, "dec": dec, "separation": apart, "start": start, "end": end,
-        "unit": same(block.shot.groups[block.group]["unit"]), "source": same(block.shot.file),
+        "instrument": same(shot.instrument), "shot": same(shot.key),
+        "group": same(group), "id": texts("id"), "target": texts("target"),
+        "ra": numbers("ra"), "dec": numbers("dec"), "separation": apart,
+        "start": start, "end": end,
+        "unit": same(shot.groups[group]["unit"]), "source": same(shot.file),
     }  # fmt: skip
     fields = fields_of(values, FIBER_COLUMNS)
 
     def own(name: str, dtype: str, unit: str) -> Field:
-        column = next(
-            c for c in stored.group(block.group)["columns"] if c["name"] == name
-        )  # fmt: skip
+        column = next(c for c in stored.group(group)["columns"] if c["name"] == name)
         found = texts(f"columns/{name}") if dtype == "text" else numbers(f"columns/{name}")
         missing = column.get("missing")
         return Field(
@@ -154,8 +271,8 @@ def _block_rows(
             None if missing is None else found == missing,
         )  # fmt: skip
 
-    mine = block.shot.groups[block.group]["columns"]
-    for shown, name in finder.shown(block.shot.instrument):
+    mine = shot.groups[group]["columns"]
+    for shown, name in finder.shown(shot.instrument):
         if name in mine:
             fields[shown] = own(name, *mine[name])
         elif shown not in fields:
@@ -166,7 +283,7 @@ def _block_rows(
         def lookup(asked: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
             if asked in fields:
                 return fields[asked].values, fields[asked].missing
-            name = finder.resolve(asked, block.shot.instrument)
+            name = finder.resolve(asked, shot.instrument)
             if name is not None and name in mine:
                 found = own(name, *mine[name])
             else:
@@ -174,5 +291,4 @@ def _block_rows(
             return found.values, found.missing
 
         use &= select.where.evaluate(lookup)
-    table = Rows(fields)
-    return (table.take(use), rows[use]) if not use.all() else (table, rows)
+    return Rows(fields), use

@@ -143,6 +143,83 @@ class Footprints:
                 raise TypeError(f"{type(region).__name__} is not a region that images know")
         return touched
 
+    def touches_many(
+        self, ra: FloatArray, dec: FloatArray, radius: FloatArray
+    ) -> tuple[IntArray, IntArray]:
+        """Return which footprints touch which of many circles.
+
+        The same as `touches` with a `Cone` for each, much faster.
+
+        Parameters
+        ----------
+        ra, dec, radius : ndarray of float64, shape (m,)
+            Degrees; radius from 0 to 180.
+
+        Returns
+        -------
+        footprint, circle : ndarray of int64, shape (n,)
+            Pairs, sorted by circle and footprint.
+        """
+        vectors = unit_vectors(ra, dec)
+        order = np.argsort(dec, kind="stable")
+        rows = np.flatnonzero(np.isfinite(self.radii))
+        widest = float(radius.max(initial=0.0)) + 2 * PAD
+        middle = np.degrees(np.arcsin(np.clip(self.centers[rows, 2], -1.0, 1.0)))
+        reach = self.radii[rows] + widest + 1e-7  # the arcsin of a z near 1 is not better
+        first = np.searchsorted(dec[order], middle - reach, side="left")
+        count = np.searchsorted(dec[order], middle + reach, side="right") - first
+        ends = np.cumsum(count)
+        found: list[tuple[IntArray, IntArray]] = []
+        begin = 0
+        while begin < len(rows):
+            done = int(ends[begin - 1]) if begin else 0
+            stop = max(begin + 1, int(np.searchsorted(ends, done + _BLOCK, side="right")))
+            here = slice(begin, stop)
+            begin = stop
+            # a footprint that may meet more circles than a block holds is looked at in parts
+            total = int(count[here].sum())
+            for at in range(0, total, _BLOCK):
+                number = np.arange(at, min(at + _BLOCK, total)) + done
+                which = np.searchsorted(ends[here], number, side="right") + here.start
+                circle = order[first[which] + number - (ends[which] - count[which])]
+                footprint = rows[which]
+                limit = np.minimum(self.radii[footprint] + radius[circle] + PAD, 180.0)
+                cosine = np.sum(self.centers[footprint] * vectors[circle], axis=1)
+                near = np.flatnonzero(cosine >= np.cos(np.radians(limit)) - 1e-14)
+                footprint, circle = footprint[near], circle[near]
+                point = np.repeat(vectors[circle], self._count[footprint], axis=0)
+                touched = self._hold(footprint, point)
+                if len(footprint):
+                    distance = arc_distance(point, *self._edges(footprint))
+                    around = np.repeat(radius[circle], self._count[footprint])
+                    touched |= self._any(footprint, np.asarray(distance <= around))
+                found.append((footprint[touched], circle[touched]))
+        none = np.empty(0, np.int64)
+        footprint = np.concatenate([none, *(pair[0] for pair in found)])
+        circle = np.concatenate([none, *(pair[1] for pair in found)])
+        sort = np.lexsort((footprint, circle))
+        return footprint[sort], circle[sort]
+
+    def hold(self, rows: IntArray, ra: FloatArray, dec: FloatArray) -> BoolArray:
+        """Tell which footprints hold a position of their own, their edges included.
+
+        Parameters
+        ----------
+        rows : ndarray of int, shape (n,)
+            Numbers of footprints, which may come several times.
+        ra, dec : ndarray of float64, shape (n,)
+            ICRS degrees, finite.
+        """
+        inside = np.zeros(len(rows), dtype=np.bool_)
+        good = np.flatnonzero(self._count[rows])
+        some = rows[good]
+        vectors = unit_vectors(ra[good], dec[good])
+        limit = np.cos(np.radians(np.minimum(self.radii[some] + PAD, 180.0))) - 1e-14
+        near = np.flatnonzero(np.sum(self.centers[some] * vectors, axis=1) >= limit)
+        point = np.repeat(vectors[near], self._count[some[near]], axis=0)
+        inside[good[near]] = self._hold(some[near], point)
+        return inside
+
     def _near(self, center: FloatArray, radius: float) -> IntArray:
         reach = np.minimum(self.radii + radius + PAD, 180.0)
         # NaN compares as False: what matches nothing drops out here.
@@ -165,7 +242,10 @@ class Footprints:
         return np.logical_or.reduceat(per_corner, np.cumsum(count) - count)
 
     def _hold(self, rows: IntArray, point: FloatArray) -> BoolArray:
-        """Tell which of the footprints hold a point: it is to the left of all their edges."""
+        """Tell which of the footprints hold a point: it is to the left of all their edges.
+
+        The point is one for all, or one for each edge.
+        """
         if len(rows) == 0:
             return np.zeros(0, dtype=np.bool_)
         at = self._corner_rows(rows)

@@ -15,6 +15,8 @@ from corecube.archive.footprints import Footprints
 from corecube.archive.regions import Region
 from corecube.archive.sphere import separation
 
+FloatArray = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class ImagePlace:
@@ -79,9 +81,17 @@ class ImageIndex:
         """Return the numbers of the images that share a point with a region."""
         return np.flatnonzero(self._footprints.touches(region))
 
-    def containing(self, ra: float, dec: float) -> npt.NDArray[np.bool_]:
-        """Return for each image whether a position lies in it."""
-        return np.asarray(self._footprints.contains_point(ra, dec))
+    def touching_many(
+        self, ra: FloatArray, dec: FloatArray, radius: FloatArray
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return pairs of image and circle that share a point; see `Footprints.touches_many`."""
+        return self._footprints.touches_many(ra, dec, radius)
+
+    def contain(
+        self, numbers: npt.NDArray[np.int64], ra: FloatArray, dec: FloatArray
+    ) -> npt.NDArray[np.bool_]:
+        """Return for each of some images whether a position lies in it; all of shape (n,)."""
+        return self._footprints.hold(numbers, ra, dec)
 
     @cached_property
     def largest_scale(self) -> float:

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.archive.answer import CUTOUT_SIZE, FIBER_COLUMNS, Result, fields_of
-from corecube.archive.fiberquery import find_fibers
+from corecube.archive.fiberquery import fiber_table, find_fibers
 from corecube.archive.grammar import parse
-from corecube.archive.imagequery import find_images
+from corecube.archive.imagequery import find_images, image_table
 from corecube.archive.regions import Region
-from corecube.archive.selection import Select
+from corecube.archive.selection import ColumnNames, Select
+from corecube.archive.targets import Targets
 from corecube.tabular import Rows
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ __all__ = ["Result", "Select", "search", "shot_table"]
 def search(
     archive: Archive,
     region: Region | None,
-    center: tuple[float, float] | None,
+    targets: Targets | None,
     select: Select,
 ) -> Result:
     """Answer a question from the archive's newest state.
@@ -34,9 +35,9 @@ def search(
     ----------
     archive : Archive
     region : Region or None
-        None: everything, also what has no position.
-    center : (float, float) or None
-        Degrees; gives the separations.
+        None: around each of `targets`; without these everything, also what has no position.
+    targets : Targets or None
+        Positions that give the separations.
     select : Select
 
     Raises
@@ -46,11 +47,18 @@ def search(
     ArchiveDamaged
     """
     state = archive.state
-    fibers, places = find_fibers(archive, state, region, center, select)
-    images, image_places = find_images(archive, state, region, center, select)
-    return Result(
-        fibers, images, center, select.size or CUTOUT_SIZE, tuple(places), tuple(image_places)
-    )
+    ColumnNames(state, select)  # refuses unknown names now, and not when a table is looked at
+    fibers, table = find_fibers(archive, state, region, targets, select)
+    images = find_images(archive, state, region, targets, select)
+    result = Result(
+        targets, fibers, images,
+        lambda found: fiber_table(archive, state, found, targets, select),
+        lambda found: image_table(archive, found, targets, select),
+        select.size or CUTOUT_SIZE,
+    )  # fmt: skip
+    if table is not None:
+        result.fibers = table
+    return result
 
 
 SHOT_COLUMNS: dict[str, tuple[str, str]] = {

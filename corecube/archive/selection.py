@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.archive.answer import FIBER_COLUMNS, IMAGE_COLUMNS, TEXT_COLUMNS
-from corecube.archive.catalogue import ShotRecord
 from corecube.archive.grammar import Condition, parse
 from corecube.errors import QueryError
 from corecube.tabular import Field
@@ -73,6 +72,11 @@ class Select:
             tuple(bands), tuple(instruments), exposures, tuple(columns), size,
         )  # fmt: skip
 
+    @property
+    def reads_rows(self) -> bool:
+        """Whether shot files must be read to know which fibres match."""
+        return self.where is not None or self.time is not None
+
     def in_time(self, start: Any, end: Any) -> npt.NDArray[np.bool_]:
         """Return which spans touch the time asked for; unknown ones do not."""
         first, last = np.asarray(start, np.float64), np.asarray(end, np.float64)
@@ -87,16 +91,7 @@ class ColumnNames:
     """Which instruments have which columns, and what a user's name for one means."""
 
     def __init__(self, state: State, select: Select) -> None:
-        self._known: dict[str, dict[str, tuple[str, str]]] = {}
-        shots: dict[str, list[ShotRecord]] = {}
-        for shot in state.catalogue.by_identity.values():
-            shots.setdefault(shot.instrument, []).append(shot)
-        for instrument, records in shots.items():
-            columns: dict[str, tuple[str, str]] = {}
-            for record in records:
-                for about in record.groups.values():
-                    columns |= {n: (c[0], c[1]) for n, c in about.get("columns", {}).items()}
-            self._known[instrument] = columns
+        self._known = state.columns
         self._core = FIBER_COLUMNS.keys() | IMAGE_COLUMNS.keys()
         self._asked = select.columns
         names = (*select.columns, *(select.where.names if select.where is not None else ()))
