@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -262,33 +263,60 @@ def _group_rows(
     }  # fmt: skip
     fields = fields_of(values, FIBER_COLUMNS)
 
-    def own(name: str, dtype: str, unit: str) -> Field:
-        column = next(c for c in stored.group(group)["columns"] if c["name"] == name)
-        found = texts(f"columns/{name}") if dtype == "text" else numbers(f"columns/{name}")
-        missing = column.get("missing")
-        return Field(
-            found, unit, column.get("description", ""),
-            None if missing is None else found == missing,
-        )  # fmt: skip
+    def column(name: str) -> Field | None:
+        return _column(archive, shot, group, rows, name)
 
-    mine = shot.groups[group]["columns"]
     for shown, name in finder.shown(shot.instrument):
-        if name in mine:
-            fields[shown] = own(name, *mine[name])
+        found = column(name)
+        if found is not None:
+            fields[shown] = found
         elif shown not in fields:
             fields[shown] = finder.missing(name, len(rows))
 
     if select.where is not None:
 
         def lookup(asked: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_] | None]:
-            if asked in fields:
-                return fields[asked].values, fields[asked].missing
             name = finder.resolve(asked, shot.instrument)
-            if name is not None and name in mine:
-                found = own(name, *mine[name])
-            else:
-                found = finder.missing(asked, len(rows))
+            found = fields.get(asked) or (column(name) if name is not None else None)
+            found = found or finder.missing(asked, len(rows))
             return found.values, found.missing
 
         use &= select.where.evaluate(lookup)
     return Rows(fields), use
+
+
+def _column(
+    archive: Archive, shot: ShotRecord, group: str, rows: IntArray, name: str
+) -> Field | None:
+    """Return an instrument's column for some rows; None if neither group nor parent has it.
+
+    A group of more spectra of the same fibres has the columns of its parent too.
+    """
+    stored = archive.shot(shot)
+    where = f"/fibers/{group}"
+    if name not in shot.groups[group]["columns"]:
+        parent = shot.groups[group]["parent"]
+        if not parent or name not in shot.groups[parent]["columns"]:
+            return None
+        ids = np.array(stored.texts(f"/fibers/{parent}/id"), dtype=np.str_)
+        mine = np.array(stored.texts(f"{where}/parent_id"), dtype=np.str_)[rows]
+        order = np.argsort(ids, kind="stable")
+        place = order[np.minimum(np.searchsorted(ids[order], mine), len(ids) - 1)]
+        found = _column(archive, shot, parent, place, name)
+        orphan = ids[place] != mine
+        if found is None or not orphan.any():
+            return found
+        return replace(found, missing=found.mask | orphan)
+    dtype, unit = shot.groups[group]["columns"][name]
+    span = slice(int(rows.min()), int(rows.max()) + 1)
+    within = rows - span.start
+    values: npt.NDArray[Any]
+    if dtype == "text":
+        values = np.array(stored.texts(f"{where}/columns/{name}", span), dtype=np.str_)[within]
+    else:
+        values = stored.read(f"{where}/columns/{name}", span)[within]
+    about = next(c for c in stored.group(group)["columns"] if c["name"] == name)
+    missing = about.get("missing")
+    return Field(
+        values, unit, about.get("description", ""), None if missing is None else values == missing
+    )

@@ -94,11 +94,11 @@ def test_footprints_and_circles_in_pairs(seed: int) -> None:
     count, many = int(rng.integers(1, 12)), int(rng.integers(1, 20))
     corners: list[Any] = []
     for _ in range(count):
-        ra, dec = rng.uniform(0, 360), rng.choice([-89.9, -30.0, 0.0, 60.0, 89.95])
+        middle = np.array([rng.uniform(0, 360), rng.choice([-89.9, -30.0, 0.0, 60.0, 89.95])])
         size = rng.choice([0.05, 0.5, 5.0])
         square = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * size / 2
-        square[:, 0] /= max(np.cos(np.radians(dec)), 0.01)
-        square += np.array([ra, dec])
+        square[:, 0] /= max(np.cos(np.radians(middle[1])), 0.01)
+        square += middle
         good = np.abs(square[:, 1]) <= 90
         corners.append(square if good.all() else None)
     prints = Footprints(corners)

@@ -276,6 +276,20 @@ def test_filters_on_band_instrument_and_kind_of_group(archive: Archive) -> None:
     assert {name[-2:] for name in both["id"].values[single]} == {".0", ".1"}
 
 
+def test_exposures_have_the_columns_of_their_fibre(archive: Archive) -> None:
+    """A filter on what only the coadd has takes the exposures of the same fibres."""
+    asked = "z > 2 and shot == 'plate/1'"
+    alone = archive.fibers(asked, columns=["z"])
+    both = archive.fibers(asked, columns=["z"], exposures=True)
+    single = both["group"].values == "single"
+    wanted = dict(zip(alone["id"].values.tolist(), alone["z"].values.tolist(), strict=True))
+    assert single.any() and len(both) > len(alone) > 0
+    for row in np.flatnonzero(single).tolist():
+        about = both.row(row)
+        assert about["z"] == wanted[about["id"][:-2]]
+    assert np.count_nonzero(single) == 2 * len(alone)
+
+
 def test_nothing_found_is_an_empty_table_with_the_columns(archive: Archive) -> None:
     result = archive.cone((200.0, 50.0), 0.1, columns=["z"])
     assert len(result) == 0
