@@ -43,6 +43,13 @@ class Skipped:
 Result = list[Figure | Skipped]
 
 
+def compiled(scratch: Path) -> dict[str, str]:
+    """Return an environment in which modules are compiled once, as pip does when it installs."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(scratch / "pycache")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    return environment
+
+
 def has(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 

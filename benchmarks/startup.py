@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from measuring import Figure, Result, Skipped, frames, ratio, simulated, spectra
+from measuring import Figure, Result, Skipped, compiled, frames, ratio, simulated, spectra
 
 # 0.1 s for what needs no archive and 0.35 s for a query, where `python -c pass` takes 12 ms.
 TARGETS = {
@@ -30,11 +30,12 @@ def measure(scratch: Path, quick: bool) -> Result:
     times: dict[str, list[float]] = {name: [] for name in commands}
     plain: list[float] = []
     missing: dict[str, str] = {}
+    environment = compiled(scratch)
     for number in range(rounds + 2):
-        base = _run([sys.executable, "-c", "pass"])[0]
+        base = _run([sys.executable, "-c", "pass"], environment)[0]
         plain += [base] if number > 1 else []
         for name, command in commands.items():
-            seconds, code = _run(command)
+            seconds, code = _run(command, environment)
             if code:
                 missing[name] = f"exit code {code}"
             elif number > 1:  # the first two fill the caches of the system
@@ -51,9 +52,9 @@ def measure(scratch: Path, quick: bool) -> Result:
     return results
 
 
-def _run(command: list[str]) -> tuple[float, int]:
+def _run(command: list[str], environment: dict[str, str]) -> tuple[float, int]:
     started = time.perf_counter()
-    done = subprocess.run(command, check=False, capture_output=True)
+    done = subprocess.run(command, check=False, capture_output=True, env=environment)
     return time.perf_counter() - started, done.returncode
 
 
