@@ -19,6 +19,7 @@ import numpy as np
 from corecube import hdf5
 from corecube.archive import chunks
 from corecube.archive.durable import FileStamp
+from corecube.archive.seal import seal
 from corecube.errors import ArchiveDamaged, NoSpace
 
 _CORRUPT = (OSError, ValueError, KeyError, ArchiveDamaged)
@@ -32,7 +33,7 @@ as in the holes of a file on a full tmpfs, the process is ended by SIGBUS."""
 def prove(
     path: Path, checksums: Mapping[str, Sequence[int]], arrays: Mapping[str, Mapping[str, Any]]
 ) -> FileStamp:
-    """Force a closed shot file to the disk and compare it with what it must hold.
+    """Seal a closed shot file, force it to the disk and compare it with what it must hold.
 
     Parameters
     ----------
@@ -52,16 +53,15 @@ def prove(
     NoSpace
         If it is not: the disk is full or failing.
     """
-    with path.open("rb") as raw:
-        os.fsync(raw.fileno())
-        size = os.fstat(raw.fileno()).st_size
-        try:
-            places = _places(path, checksums, arrays)
-            if size == 0 or (places and places[-1][0] + places[-1][1] > size):
-                raise ValueError(path)
+    try:
+        places = _places(path, checksums, arrays)
+        seal(path, places)
+        with path.open("rb") as raw:
+            os.fsync(raw.fileno())
+            size = os.fstat(raw.fileno()).st_size
             sha = _digest(raw.fileno(), size, places)
-        except _CORRUPT as error:
-            raise _full(path) from error
+    except _CORRUPT as error:
+        raise _full(path) from error
     return FileStamp(size, sha)
 
 

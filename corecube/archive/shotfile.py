@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube import hdf5
-from corecube.archive import chunks, links
+from corecube.archive import chunks, links, seal
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.layout import FORMAT, archive_of
 from corecube.errors import ArchiveDamaged, ArchiveTooNew, FrameError, QueryError
@@ -60,6 +60,7 @@ class StoredShot(Shot):
     ) -> None:
         self.path = path
         self.late = late or LateMasks()
+        seal.check(path)
         self._file = hdf5.open_file(path)
         try:
             self._describe(self._described())

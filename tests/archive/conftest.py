@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corecube.archive import latemasks
+from corecube.archive import latemasks, seal
 from corecube.archive.catalogue import ShotRecord
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.shotfile import StoredShot
@@ -108,3 +108,28 @@ def fibers() -> Callable[..., Fibers]:
         )  # fmt: skip
 
     return one
+
+
+@pytest.fixture(scope="session")
+def reseal() -> Callable[[Path], None]:
+    """Seal a shot file anew that was changed on purpose: a forgery, not a damage."""
+
+    def do(path: Path) -> None:
+        import h5py
+
+        places = []
+
+        def look(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset) and item.chunks:
+                for number in range(item.id.get_num_chunks()):
+                    chunk = item.id.get_chunk_info(number)
+                    places.append((chunk.byte_offset, chunk.size, 0))
+
+        with h5py.File(path, "r") as file:
+            file.visititems(look)
+        data = path.read_bytes()
+        if data.endswith(b"ccseal1\n"):
+            path.write_bytes(data[: int.from_bytes(data[-24:-16], "little")])
+        seal.seal(path, sorted(places))
+
+    return do
