@@ -6,7 +6,8 @@ code  meaning
 0     all done; also a query that found nothing
 1     a bug; the path of a saved traceback is printed
 2     usage: unknown option, bad value, unknown instrument, invalid configuration
-3     partly done: something was ingested or was there already, something failed
+3     partly done: something was ingested or was there already, something failed;
+      a repair that had to set shots aside
 4     no input could be ingested
 5     the archive is missing, damaged, locked, of a newer format; or the disk is full
 6     the plugin cannot be used
@@ -33,6 +34,7 @@ from corecube_cli.console import console
 
 BUG: Final = 1
 USAGE: Final = 2
+PARTLY: Final = 3
 ARCHIVE: Final = 5
 PLUGIN: Final = 6
 NOTHING_FOUND: Final = 7

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "masks": "Ask again for masks by lists that change, as of bad amplifiers.",
     "remove": "Remove shots from an archive.",
     "verify": "Check that every byte of an archive is as it was written.",
+    "repair": "Set damaged shots aside, and make catalogue and sky index whole again.",
     "plugins": "List the installed instruments.",
     "config": "Make, show and check configuration files.",
     "simulate": "Write simulated files of an instrument, with known truth.",

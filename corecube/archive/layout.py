@@ -18,6 +18,7 @@ SHOTS: Final = "shots"
 MASKS: Final = "masks"
 INDEX: Final = "index"
 CATALOGUE: Final = "catalogue"
+DAMAGED: Final = "damaged"
 
 FIBER_CHUNK: Final = 32
 """Most fibres in a chunk."""

@@ -85,7 +85,7 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
         # without a catalogue a writer has died while it made the archive, which is finished then
         if (archive / DESCRIPTION).exists() and any((archive / CATALOGUE).glob("*")):
             raise ArchiveDamaged(
-                f"{archive}: its manifest is missing; restore {MANIFEST} from a backup"
+                f"{archive}: its manifest is missing; run 'corecube repair'"
             ) from error
         raise ArchiveMissing(
             f"{archive}: there is no archive; make one with "
@@ -108,9 +108,7 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
             dropped=tuple(data["dropped"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise ArchiveDamaged(
-            f"{path}: is damaged; restore it from a backup, or ingest again into a new archive"
-        ) from error
+        raise ArchiveDamaged(f"{path}: is damaged; run 'corecube repair'") from error
     return manifest, (status.st_ino, status.st_mtime_ns, status.st_size)
 
 

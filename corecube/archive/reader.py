@@ -192,6 +192,12 @@ class Archive:
                         f"{self.path / record.file}: is missing; it was replaced since, or the "
                         "archive is damaged; ask again, or run 'corecube verify'"
                     ) from error
+                if (found.identity, found.generation) != (record.identity, record.generation):
+                    found.close()
+                    raise ArchiveDamaged(
+                        f"{self.path / record.file}: is the file of {found.identity}, generation "
+                        f"{found.generation}, and not of {record.identity}; run 'corecube repair'"
+                    )
             self._shots[key] = found
             while len(self._shots) > _OPEN_SHOTS:
                 self._shots.popitem(last=False)[1].close()

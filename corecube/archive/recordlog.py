@@ -36,14 +36,16 @@ def read(archive: Path, end: LogEnd, start: int = 0) -> list[dict[str, Any]]:
             file.seek(start)
             data = file.read(end.length - start)
     except FileNotFoundError as error:
-        raise ArchiveDamaged(f"{path}: is missing; the archive is damaged") from error
+        raise ArchiveDamaged(f"{path}: is missing; run 'corecube repair'") from error
     if len(data) != end.length - start:
-        raise ArchiveDamaged(f"{path}: is shorter than {end.length} bytes; the archive is damaged")
+        raise ArchiveDamaged(f"{path}: is shorter than {end.length} bytes; run 'corecube repair'")
     records = []
     for line in data.split(b"\n")[:-1]:
         crc, _, text = line.partition(b" ")
         if f"{zlib.crc32(text):08x}".encode() != crc:
-            raise ArchiveDamaged(f"{path}: a record does not have its checksum; it is damaged")
+            raise ArchiveDamaged(
+                f"{path}: a record does not have its checksum; run 'corecube repair'"
+            )
         records.append(json.loads(text))
     return records
 

@@ -99,13 +99,14 @@ def _check_index(archive: Archive, quick: bool) -> Iterator[Damage]:
 
 
 def _check_shot(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
-    yield from _check_file(archive, record, quick)
-    yield from _check_masks(archive, record, quick)
+    yield from check_file(archive, record, quick)
+    yield from check_masks(archive, record, quick)
     if record.links:
         yield from _check_links(archive, record, quick)
 
 
-def _check_masks(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+def check_masks(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    """Yield what is wrong with the late masks of a shot."""
     if not record.masks:
         return
     file = record.masks["file"]
@@ -148,7 +149,8 @@ def _check_links(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Dam
         return  # said with the file
 
 
-def _check_file(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+def check_file(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    """Yield what is wrong with the file of a shot."""
     path = archive / record.file
     try:
         size = path.stat().st_size
@@ -162,7 +164,7 @@ def _check_file(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Dama
         return
     if not quick and sha256_file(path) == record.sha256:
         return  # every byte is as it was when the shot was proved
-    damages = list(_check_inside(path, record, quick))
+    damages = list(check_inside(path, record, quick))
     if not quick and not damages:
         damages = [
             Damage(record.identity, f"bytes outside of its arrays have changed; {_AGAIN}")
@@ -170,8 +172,8 @@ def _check_file(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Dama
     yield from damages
 
 
-def _check_inside(path: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
-    """Say which array and which chunk is damaged; bytes are compared, never decoded."""
+def check_inside(path: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
+    """Yield which array and which chunk is damaged; bytes are compared, never decoded."""
     try:
         shot = StoredShot(path)
     except CorecubeError as error:

@@ -301,7 +301,7 @@ class ArchiveWriter:
             generation=generation,
             next_number=old.next_number + len(records),
             catalogue=recordlog.append(
-                self.path, shots_end, [*forgotten, *map(_plain, (*masked.values(), *records))]
+                self.path, shots_end, [*forgotten, *map(plain, (*masked.values(), *records))]
             ),
             sources=recordlog.append(
                 self.path,
@@ -400,7 +400,8 @@ class ArchiveWriter:
         return name
 
 
-def _plain(record: ShotRecord) -> dict[str, Any]:
+def plain(record: ShotRecord) -> dict[str, Any]:
+    """Return a record as the catalogue's log has it."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
