@@ -72,9 +72,16 @@ class Series:
     masked: str = "masked"
 
     def __post_init__(self) -> None:
-        for name in ("x", "error"):
+        for name in ("y", "x", "error"):
             part = getattr(self, name)
-            if part is not None and part.shape != self.y.shape:
+            if part is None and name != "y":
+                continue
+            if not isinstance(part, np.ndarray) or part.dtype.kind not in "fiu":
+                kind = getattr(part, "dtype", type(part).__name__)
+                raise FrameError(
+                    f"series '{self.label}': {name} must be an array of numbers, not {kind}"
+                )
+            if part.shape != self.y.shape:
                 raise FrameError(
                     f"series '{self.label}': {name} {part.shape} does not fit y {self.y.shape}"
                 )
@@ -124,6 +131,11 @@ class Panel:
             raise FrameError(f"panel '{self.name}': '{self.kind}' is none of {get_args(PanelKind)}")
         if self.kind == "image" and (len(self.series) != 1 or self.series[0].y.ndim != 2):
             raise FrameError(f"panel '{self.name}': an image has one series of two dimensions")
+        for series in self.series if self.kind != "image" else ():
+            if series.y.ndim != 1:
+                raise FrameError(
+                    f"panel '{self.name}': series '{series.label}' {series.y.shape} is no line"
+                )
 
 
 @dataclass(frozen=True)

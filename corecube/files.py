@@ -91,7 +91,7 @@ def read_unpacked(path: str) -> bytes:
         if packing == "bz2":
             return _unpack_bz2(data)
         if packing == "gzip":
-            return gzip.decompress(data)
+            return _unpack_gzip(data)
         if packing == "xz":
             return lzma.decompress(data)
     except _DAMAGE as error:
@@ -158,6 +158,15 @@ def _unpack_bz2(data: bytes) -> bytes:
             return bytes(file.read())
     except _DAMAGE:
         return bz2.decompress(data)  # it has the last word, and says what is wrong
+
+
+def _unpack_gzip(data: bytes) -> bytes:
+    decoder = zlib.decompressobj(wbits=31)
+    unpacked = decoder.decompress(data)
+    if decoder.eof and not decoder.unused_data:
+        return unpacked
+    # several members, or padding, or damage; it copies the packed bytes for each member
+    return gzip.decompress(data)
 
 
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError)

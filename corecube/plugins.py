@@ -9,8 +9,8 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, is_dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, version
@@ -108,8 +108,36 @@ class Caller:
         return bool(getattr(self._hooks, f"corecube_{hook}").get_hookimpls())
 
     def call(self, hook: str, **arguments: Any) -> Any:
-        """Call ``corecube_<hook>`` of this instrument; what it raises comes through unchanged."""
-        return getattr(self._hooks, f"corecube_{hook}")(**arguments)
+        """Call ``corecube_<hook>`` of this instrument; what it raises comes through unchanged.
+
+        Raises
+        ------
+        PluginError
+            If it wants to end the program, or raises what has no text: nothing of it must end a
+            run, least of all with an exit code that means success.
+        """
+        with self._tamed(hook):
+            found = getattr(self._hooks, f"corecube_{hook}")(**arguments)
+        return self._drawn(hook, found) if isinstance(found, Iterator) else found
+
+    def _drawn(self, hook: str, found: Iterator[Any]) -> Iterator[Any]:
+        with self._tamed(hook):
+            yield from found
+
+    @contextlib.contextmanager
+    def _tamed(self, hook: str) -> Iterator[None]:
+        where = f"corecube_{hook} of {self.plugin.who}"
+        try:
+            yield
+        except SystemExit as error:
+            raise PluginError(f"{where} asks to exit (code {error.code!r})") from error
+        except Exception as error:
+            try:
+                str(error)
+            except Exception:
+                kind = type(error).__name__
+                raise PluginError(f"{where} raises a {kind} that has no text") from None
+            raise
 
 
 def installed() -> dict[str, list[EntryPoint]]:
@@ -268,7 +296,27 @@ def _validate(plugin: Plugin, found: object) -> Plugin:
             f"instrument {plugin.who} was made for plugin API {made_for}; this corecube "
             f"{version('corecube')} has plugin API {API}; {todo}",
         )
+    reason = _wrong_words(instrument)
+    if reason:
+        return invalid(reason)
     return Plugin(**{**vars(plugin), "manager": manager, "instrument": instrument})
+
+
+def _wrong_words(instrument: Any) -> str:
+    """Say what is wrong with what an instrument says of itself; later it looks like our bug."""
+    from corecube.config import from_json, to_json
+
+    if not isinstance(instrument.title, str):
+        return f"its title is a {type(instrument.title).__name__}, not a text"
+    if not isinstance(instrument.data_version, int):
+        return f"its data_version is a {type(instrument.data_version).__name__}, not an integer"
+    if not (inspect.isclass(instrument.config) and is_dataclass(instrument.config)):
+        return "its config is no dataclass; settings are declared as one"
+    try:
+        from_json(instrument.config, to_json(instrument.config()), source="its defaults")
+    except Exception as error:
+        return f"its config cannot be used: {_one_line(error)}"
+    return ""
 
 
 def _wrong_signature(found: object) -> str:
@@ -319,5 +367,8 @@ def _package(entry: EntryPoint) -> tuple[str, str]:
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # a class of its own, whose text cannot be made
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

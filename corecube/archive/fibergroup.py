@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from corecube.errors import FrameError
-from corecube.frames import Array, Column, Fibers
+from corecube.frames import Array, Bits, Column, Fibers
+from corecube.provenance import Provenance
 from corecube.spectral import Spectral
+from corecube.times import Times
 
 
 class Part(NamedTuple):
@@ -41,7 +43,7 @@ class Rows:
 
 @dataclass
 class Group:
-    """What is known of a group while it grows."""
+    """What is known of a group while it grows; `block` is like its first one, without fibres."""
 
     block: Fibers
     width: int
@@ -57,7 +59,7 @@ class Group:
     def like(cls, block: Fibers, grid: tuple[int, int] | None) -> Group:
         """Return an empty group for blocks like this one."""
         width = block.flux.shape[1] if grid is None else grid[1] - grid[0] + 1
-        return cls(block, width, grid)
+        return cls(_without_rows(block), width, grid)
 
     @property
     def wave(self) -> Spectral:
@@ -161,6 +163,27 @@ def group_for(block: Fibers, groups: Mapping[str, Group], grid: tuple[int, int] 
 def pixels_of(values: npt.NDArray[Any], unit: str = "") -> Part:
     """Return values per fibre and pixel."""
     return Part(values, unit, ("fiber", "wave"))
+
+
+def _without_rows(block: Fibers) -> Fibers:
+    """Return a block of no fibres: the pixels of a first one would stay until the shot ends."""
+    wave = block.wave
+    if wave.values is not None and wave.values.ndim == 2:
+        wave = replace(wave, values=wave.values[:0].copy())
+    if wave.traces is not None:
+        coefficients = wave.traces.coefficients[:0].copy()
+        wave = replace(wave, traces=replace(wave.traces, coefficients=coefficients))
+    bits = {name: Bits(bits.values[:0].copy(), bits.planes) for name, bits in block.bits.items()}
+    layers = {
+        name: replace(layer, values=layer.values[:0].copy()) for name, layer in block.layers.items()
+    }
+    return replace(
+        block, flux=block.flux[:0].copy(), error=None, mask=None, bits=bits, layers=layers,
+        calibration={}, header="", times=Times(), provenance=Provenance(), wave=wave, id=(),
+        ra=np.empty(0), dec=np.empty(0), target=(), parent_id=(),
+        columns={column: values[:0] for column, values in block.columns.items()},
+        image=None if block.image is None else block.image[:0].copy(),
+    )  # fmt: skip
 
 
 def _planes(block: Fibers) -> dict[str, tuple[str, ...]]:

@@ -75,7 +75,7 @@ def resolve(
             if key in _kept and not fresh:
                 _kept.move_to_end(key)
                 return _kept[key]
-        if ".." in path.parts:  # no key has it
+        if ".." in Path(path_of(link)).parts:  # no key has it
             raise ArchiveDamaged(f"{path} is no place in the archive")
         if depth >= _DEPTH:
             raise ArchiveDamaged("it is a link to a link to a link, which is not followed")
@@ -87,7 +87,9 @@ def resolve(
         if digest_of(found) != link.digest:
             raise ArchiveDamaged("that array is another one now")
     except FileNotFoundError as error:
-        raise ArchiveDamaged(f"{names}, but {path} is missing; {todo}") from error
+        raise ArchiveDamaged(
+            f"{names}, but {path} is missing; if others write just now, ask again, else {todo}"
+        ) from error
     except (CorecubeError, OSError) as error:
         raise ArchiveDamaged(f"{names}, which cannot be read ({error}); {todo}") from error
     finally:

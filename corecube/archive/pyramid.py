@@ -50,15 +50,21 @@ def level_count(shape: tuple[int, int]) -> int:
     return count
 
 
-def levels(flux: npt.NDArray[Any], error: npt.NDArray[Any], mask: MaskArray) -> Iterator[Level]:
+def levels(
+    flux: npt.NDArray[Any], error: npt.NDArray[Any], mask: MaskArray, count: int | None = None
+) -> Iterator[Level]:
     """Yield the levels from 1 on, each from sums over level-0 pixels.
 
     Parameters
     ----------
     flux, error : float array (ny, nx)
     mask : uint32 array (ny, nx)
+    count : int, optional
+        How many; as many as an image of this shape has if not given. A part of an image that
+        begins at multiples of 2**count, and ends so or with the image, has the image's own levels.
     """
-    count = level_count((flux.shape[0], flux.shape[1]))
+    if count is None:
+        count = level_count((flux.shape[0], flux.shape[1]))
     if count == 0:
         return
     seen = int(np.bitwise_or.reduce(mask, axis=None))

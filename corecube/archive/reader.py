@@ -14,6 +14,7 @@ from corecube.archive import latemasks
 from corecube.archive import manifest as manifests
 from corecube.archive.catalogue import Catalogue, ShotRecord
 from corecube.archive.imageindex import ImageIndex
+from corecube.archive.latemasks import LateMasks
 from corecube.archive.layout import INDEX
 from corecube.archive.regions import Box, Cone, Region
 from corecube.archive.shotfile import StoredShot
@@ -181,10 +182,13 @@ class Archive:
         with self._lock:
             found = self._shots.pop(key, None)
             if found is None:
-                late = None
-                if record.masks:
-                    path = self.path / record.masks["file"]
-                    late = latemasks.read(path, record.identity, record.generation)
+                try:
+                    late = self._late(record)
+                except ArchiveDamaged:
+                    now = self.state.catalogue.by_identity.get(record.identity)
+                    if now is None or now.file != record.file or now.masks == record.masks:
+                        raise
+                    return self.shot(now)  # of the same file a writer has changed the masks
                 try:
                     found = StoredShot(self.path / record.file, self.path, late)
                 except FileNotFoundError as error:
@@ -202,6 +206,12 @@ class Archive:
             while len(self._shots) > _OPEN_SHOTS:
                 self._shots.popitem(last=False)[1].close()
             return found
+
+    def _late(self, record: ShotRecord) -> LateMasks | None:
+        if not record.masks:
+            return None
+        path = self.path / record.masks["file"]
+        return latemasks.read(path, record.identity, record.generation)
 
     def shots(self, where: str | None = None) -> Rows:
         """Return a table of the shots.

@@ -16,6 +16,8 @@ from corecube import hdf5
 from corecube.archive import chunks, links, seal
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.layout import FORMAT, archive_of
+from corecube.archive.levels import read_level
+from corecube.archive.pyramid import Level
 from corecube.errors import ArchiveDamaged, ArchiveTooNew, FrameError, QueryError
 from corecube.frames import Array, Bits, Column, Fibers, Image, Link, digest_of
 from corecube.masks import MaskArray
@@ -194,7 +196,14 @@ class StoredShot(Shot):
 
     # -- images ------------------------------------------------------------------------------
 
-    def _image(self, name: str) -> dict[str, Any]:
+    def image(self, name: str) -> dict[str, Any]:
+        """Return what the description says of an image.
+
+        Raises
+        ------
+        QueryError
+            If there is none of this name.
+        """
         about: dict[str, Any] | None = self.description["images"].get(name)
         if about is None:
             raise QueryError(f"{self.identity} has no image '{name}'; it has: {self._names()}")
@@ -212,7 +221,7 @@ class StoredShot(Shot):
             If there is none of this name.
         ArchiveDamaged
         """
-        about = self._image(name)
+        about = self.image(name)
         ny, nx = about["shape"]
         return self.part(name, (0, ny), (0, nx))
 
@@ -228,7 +237,7 @@ class StoredShot(Shot):
         ArchiveDamaged
             Also where an array that it links to is missing or has changed.
         """
-        about = self._image(name)
+        about = self.image(name)
         where = f"/images/{name}"
         key = (slice(*rows), slice(*columns))
         cards = about["cards"]
@@ -265,6 +274,16 @@ class StoredShot(Shot):
             footprint=None if about["footprint"] is None else np.array(about["footprint"]),
         )
 
+    def level(
+        self,
+        name: str,
+        level: int,
+        rows: tuple[int, int] | None = None,
+        columns: tuple[int, int] | None = None,
+    ) -> Level:
+        """Return a part of a pyramid's level; see `corecube.archive.levels.read_level`."""
+        return read_level(self, name, level, rows, columns)
+
     def _mask(self, name: str, mask: MaskArray, row: int, column: int = 0) -> MaskArray:
         self.late.apply(name, mask, row, column)
         return mask
@@ -287,7 +306,7 @@ class StoredShot(Shot):
         FrameError
             If it has no such field.
         """
-        about = self._image(name)
+        about = self.image(name)
         kind, _, key = field.partition("/")
         if field in ("flux", "error", "mask"):
             unit = "" if field == "mask" else about["unit"]

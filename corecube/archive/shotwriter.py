@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,13 @@ from corecube.frames import Array, Fibers, Frame, Image, Link, digest_of
 from corecube.masks import value
 
 _OUTSIDE = np.uint32(value("outside"))
+
+
+class _Mark(NamedTuple):
+    """What a writer has written until a moment."""
+
+    headers: int
+    tables: tuple[frozenset[Any], ...]
 
 
 class ShotWriter:
@@ -211,9 +218,44 @@ class ShotWriter:
             Folder of the archive, where the shots stand that it links to.
         """
         self._close_groups()
+        # copies: frames that are added from now on are not in it
+        described = {
+            name: dict(part) if isinstance(part, dict) else part
+            for name, part in self._description(description).items()
+        }
+        provenance = {name: dict(part) for name, part in self._provenance.items()}
         return _Unfinished(
-            self.path, self._file, archive, self._description(description),
-            {**history, **self._provenance}, bytes(self._headers),
+            self.path, self._file, archive, described, {**history, **provenance},
+            bytes(self._headers),
+        )  # fmt: skip
+
+    def mark(self) -> _Mark:
+        """Return what is written now, for `undo`; the groups that there are take no more blocks."""
+        self._close_groups()
+        parts = self._provenance.values()
+        return _Mark(
+            len(self._headers),
+            tuple(frozenset(part) for part in (*self._tables(), *parts)),
+        )
+
+    def undo(self, mark: _Mark) -> None:
+        """Forget the images and groups that were added since a mark; their space is used again."""
+        new = self._arrays.keys() - mark.tables[0]
+        with hdf5.quiet():
+            # an image or a group of fibres is a node, with all of its arrays below it
+            for path in sorted({"/".join(path.split("/")[:3]) for path in new}):
+                if path in self._file:
+                    self._file.remove_node(path, recursive=True)
+        del self._headers[mark.headers :]
+        for table, kept in zip(
+            (*self._tables(), *self._provenance.values()), mark.tables, strict=True
+        ):
+            for name in table.keys() - kept:
+                del table[name]
+
+    def _tables(self) -> tuple[dict[Any, Any], ...]:
+        return (
+            self._arrays, self._crcs, self._images, self._groups, self._closed, self._links,
         )  # fmt: skip
 
     # -- the end -----------------------------------------------------------------------------

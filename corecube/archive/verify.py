@@ -15,7 +15,7 @@ from corecube.archive import chunks, latemasks, links, recordlog, skyrun
 from corecube.archive.catalogue import ShotRecord, positions_of
 from corecube.archive.durable import sha256_file
 from corecube.archive.layout import INDEX
-from corecube.archive.reader import Archive
+from corecube.archive.reader import Archive, State
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.writer import load_state
 from corecube.errors import ArchiveDamaged, CorecubeError
@@ -53,16 +53,46 @@ def verify(archive: Archive, *, quick: bool = False) -> Iterator[tuple[str, list
     ------
     (name, damages) : str, list of Damage
         A shot's identity or "index"; an empty list if it is good.
+
+    Notes
+    -----
+    Others may write meanwhile. What they replace or remove is no damage: it is looked for anew in
+    the state of the archive by then.
     """
     state = archive.state
-    yield "index", list(_check_index(archive, quick))
+    yield "index", _settled_index(archive, quick)
     for record in state.catalogue.by_identity.values():
-        yield record.identity, list(_check_shot(archive.path, record, quick))
+        yield record.identity, _settled_shot(archive, record, quick)
 
 
-def _check_index(archive: Archive, quick: bool) -> Iterator[Damage]:
-    state = archive.state
-    found: dict[int, int] = {}
+_TRIES = 5
+"""How often a part is checked again because a writer has changed it."""
+
+
+def _settled_index(archive: Archive, quick: bool) -> list[Damage]:
+    for _ in range(_TRIES):
+        state = archive.state
+        found = list(_check_index(archive, state, quick))
+        if not found or archive.state is state:
+            break
+    return found
+
+
+def _settled_shot(archive: Archive, record: ShotRecord, quick: bool) -> list[Damage]:
+    for _ in range(_TRIES):
+        found = list(_check_shot(archive.path, record, quick))
+        if not found:
+            break
+        now = archive.state.catalogue.by_identity.get(record.identity)
+        if now is None:  # it was removed
+            return []
+        if now == record:
+            break
+        record = now
+    return found
+
+
+def _check_index(archive: Archive, state: State, quick: bool) -> Iterator[Damage]:
     for run in state.manifest.runs:
         path = archive.path / INDEX / run.file
         try:
@@ -82,7 +112,12 @@ def _check_index(archive: Archive, quick: bool) -> Iterator[Damage]:
         return
     from corecube.archive.regions import Cone
 
-    numbers, counts = np.unique(state.sky.search(Cone(0, 0, 180))["shot"], return_counts=True)
+    try:
+        rows = state.sky.search(Cone(0, 0, 180))["shot"]
+    except (CorecubeError, OSError) as error:
+        yield Damage(INDEX, f"{error}; {_AGAIN}")
+        return
+    numbers, counts = np.unique(rows, return_counts=True)
     found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
     for number, record in state.catalogue.by_number.items():
         try:

@@ -277,6 +277,7 @@ class ArchiveWriter:
             If the disk is full; the old state stays.
         """
         self._refuse_needed(removed)
+        state = self._without_failures(state, removed)
         old = self.manifest
         generation = old.generation + 1
         records, positions = self._read_new(new, old.next_number)
@@ -346,6 +347,19 @@ class ArchiveWriter:
                     f"{identity} is needed by {', '.join(needed[:_NAMED])}{more}, which have "
                     "arrays in it; nothing was removed; remove these first, or all together"
                 )
+
+    def _without_failures(
+        self, state: Mapping[str, InstrumentState] | None, removed: Sequence[str]
+    ) -> Mapping[str, InstrumentState] | None:
+        """Forget what failed of removed shots: it would be told of shots that are not there."""
+        before = self.state if state is None else state
+        after = {
+            name: replace(
+                part, failed={c: f for c, f in part.failed.items() if f["shot"] not in removed}
+            )
+            for name, part in before.items()
+        }
+        return state if after == before else after
 
     def _read_new(
         self, new: Sequence[NewShot], number: int

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from corecube.archive.layout import SUFFIX
 from corecube.errors import CorecubeError
+from corecube.frames import check_name
 from corecube.pipeline.report import FileReport
 from corecube.plugins import Caller
 from corecube.shots import FileHead, FileInfo, NotMine
@@ -89,9 +90,22 @@ def identify(
         reason = f"instrument '{caller.name}' failed to look at it: {type(error).__name__}: {error}"
         return FileReport(path, "failed", reason=reason)
     if isinstance(said, FileInfo):
-        return said
+        wrong = _wrong_name(said)
+        return FileReport(path, "failed", reason=wrong) if wrong else said
     reason = said.reason if isinstance(said, NotMine) else "not recognised"
     return FileReport(path, "passed over", reason=reason)
+
+
+def _wrong_name(info: FileInfo) -> str:
+    """Say what cannot be a name of a shot or an entry, "" if all can: it costs this file alone."""
+    try:
+        for part in info.key.split("/") if info.key else ():
+            check_name(part, "shot key")
+        if info.entry:
+            check_name(info.entry, "entry")
+    except CorecubeError as error:
+        return f"{error}; mend its header, or fetch it again"
+    return ""
 
 
 def without_path(text: str, path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import resource
 import shutil
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -121,6 +122,22 @@ def _peak_bytes() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
+_GIVE_BACK: Final = 8
+"""Entries after which free memory is given back; more often costs time, for it must come again."""
+
+
+def _give_back() -> None:
+    """Give memory that is free within the heap back to the system, where the C library can.
+
+    Values per fibre stay until the shot ends and come to lie between images, which go: glibc keeps
+    what is free there, and cannot use it for images again.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
 class _Maker:
     """The way of one shot through the hooks into its file."""
 
@@ -151,18 +168,19 @@ class _Maker:
             # as registered: what made them is part of what makes this shot
             self.needs = {key: shot.description["fingerprint"] for key, shot in needed.items()}
             context = Context(scratch, needed)
-            for entry in tuple(self.plan.entries):
+            for number, entry in enumerate(tuple(self.plan.entries), 1):
                 if old is not None and entry in self.task.carried:
                     frames = _stored_frames(old, entry)
                 else:
                     frames = self._frames(writer, entry, context, promised)
                     if not frames and old is not None and entry in old.description["entries"]:
                         frames = self._as_before(old, entry)
-                for frame in frames:
-                    self._write(writer, entry, frame)
                 if frames:
                     done[entry] = self._print(entry)
-                del frames
+                while frames:  # what is written can go
+                    self._write(writer, entry, frames.pop(0))
+                if number % _GIVE_BACK == 0:
+                    _give_back()
             if not done:
                 return
             self._derive(writer, done, context, promised)
@@ -311,6 +329,7 @@ class _Maker:
         if not self.caller.has("derive_frames"):
             return
         description, history = self._description(done)
+        mark = writer.mark()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -318,18 +337,23 @@ class _Maker:
                 made = self.caller.call(
                     "derive_frames", shot=shot, config=self.config, context=context
                 )
-                frames = [completed(frame) for frame in made or ()]
-            for frame in frames:
-                if not frame.provenance.parents:
-                    raise FrameError(f"derived frame '{frame.name}' does not name its parents")
-                if self.plan.kind == "science":
-                    _check_columns(frame, promised)
-            writer.check(frames, self.plan.grids)
+                # one at a time: together they may need more memory than all else
+                for frame in made or ():
+                    self._write_derived(writer, frame, promised)
+        except hdf5.library().HDF5ExtError:
+            raise
         except Exception as error:  # whatever the plugin raises
             self._step_failed(DERIVED, error)
-            return
-        for frame in frames:
-            self._write(writer, "", frame)
+            writer.undo(mark)
+
+    def _write_derived(self, writer: ShotWriter, frame: Frame, promised: Mapping[str, Any]) -> None:
+        frame = completed(frame)
+        if not frame.provenance.parents:
+            raise FrameError(f"derived frame '{frame.name}' does not name its parents")
+        if self.plan.kind == "science":
+            _check_columns(frame, promised)
+        writer.check([frame], self.plan.grids)
+        self._write(writer, "", frame)
 
     def _late_masks(self, archive: Path) -> dict[str, Any]:
         """Write what lists say of the finished shot; return what the catalogue is to know."""
@@ -402,7 +426,14 @@ def completed(frame: Frame) -> Frame:
     ----------
     frame : Image or Fibers
         Its error and mask may be None; its arrays may be used again.
+
+    Raises
+    ------
+    FrameError
+        If it is neither.
     """
+    if not isinstance(frame, Image | Fibers):
+        raise FrameError(f"{type(frame).__name__} is neither an Image nor Fibers")
     flux = frame.flux
     error = np.full_like(flux, np.nan) if frame.error is None else frame.error
     mask = np.zeros(flux.shape, dtype=np.uint32) if frame.mask is None else frame.mask

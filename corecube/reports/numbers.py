@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -40,28 +40,43 @@ def number(value: Any) -> float | int | bool | None:
     return value if math.isfinite(value) else None
 
 
-def plain(value: Any) -> Any:
+_DEPTH: Final = 32
+"""Maps and lists within each other; what holds itself has no end."""
+
+
+def plain(value: Any, depth: int = 0) -> Any:
     """Return plain JSON of what an instrument reports.
 
     Parameters
     ----------
     value : None, text, number, numpy scalar or array, or mappings and sequences of them
+        What is masked in an array is None.
+    depth : int
+        In how many others it lies.
 
     Raises
     ------
     FrameError
-        If something else is among them.
+        If something else is among them, or they lie too deep in each other.
     """
-    if value is None or isinstance(value, str):
-        return value if value is None else str(value)
+    if depth > _DEPTH:
+        raise FrameError(f"a report has at most {_DEPTH} lists and maps within each other")
+    if value is None or value is np.ma.masked:
+        return None
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, np.complexfloating | np.timedelta64):
+        raise FrameError(f"a report holds no {type(value).__name__}; give numbers and their unit")
     if isinstance(value, bool | int | float | np.number | np.bool_):
         return number(value)
     if isinstance(value, np.ndarray):
-        return plain(value[()]) if value.ndim == 0 else [plain(part) for part in value]
+        if value.ndim == 0:
+            return plain(value[()], depth + 1)
+        return [plain(part, depth + 1) for part in value]
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {str(key): plain(part, depth + 1) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+        return [plain(part, depth + 1) for part in value]
     raise FrameError(f"a report holds numbers, texts, lists and maps, not {type(value).__name__}")
 
 

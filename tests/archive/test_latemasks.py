@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import corecube
-from corecube.archive import latemasks
+from corecube.archive import latemasks, levels, pyramid
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.verify import verify
 from corecube.archive.writer import ArchiveWriter
-from corecube.errors import ArchiveDamaged, FrameError
+from corecube.errors import ArchiveDamaged, FrameError, QueryError
 from corecube.masks import PLANES, MaskSpan, value
 
 Store = Callable[..., Any]
@@ -185,6 +185,96 @@ def test_cutouts_have_them(place: Path, store: Store, image: Make) -> None:
         both = cutout.mask & np.uint32(value("source"))
         np.testing.assert_array_equal(both, np.broadcast_to(expected[rows], (8, 8)))
     assert record.masks["size"] > 0
+
+
+LEVELS = [
+    [span("r", (0, 0, 599)), span("r", (299, 590, 599), plane="bad_detector")],
+    [span("r", *[(row, 2 * row, 2 * row + 3) for row in range(250)])],  # a satellite
+    [span("r", (100, 10, 10), plane="source")],  # informs: no pixel is left out
+    [span("r", *[(row, 100, 355) for row in range(40, 104)]), span("r", (150, 3, 4))],
+    [span("stars", (0, 0, 0))],
+]
+
+
+@pytest.mark.parametrize("clean", [True, False])
+@pytest.mark.parametrize("spans", LEVELS)
+def test_pyramids_are_what_they_would_be_had_the_lists_been_there(
+    place: Path, store: Store, image: Make, fibers: Make, spans: list[MaskSpan], clean: bool
+) -> None:
+    given = image("r", (301, 603))
+    if clean:  # its file has neither masks nor coverage for the levels
+        given = replace(given, mask=np.zeros_like(given.mask))
+    record = store("n", [given, fibers("stars", 1, 5)], spans=spans)
+    mask = mask_of(given) | painted(spans, "r", (301, 603))
+    with corecube.open(place) as archive:
+        shot = archive.shot(record)
+        wanted = {found.level: found for found in pyramid.levels(given.flux, given.error, mask)}
+        assert list(wanted) == [1, 2]
+        for level, expected in wanted.items():
+            ny, nx = expected.flux.shape
+            for rows, columns in (
+                (None, None), ((0, 1), (0, nx)), ((ny - 9, ny), (nx - 7, nx)), ((20, 41), (9, 90)),
+            ):  # fmt: skip
+                found = shot.level("r", level, rows, columns)
+                key = (slice(*(rows or (0, ny))), slice(*(columns or (0, nx))))
+                np.testing.assert_array_equal(found.flux, expected.flux[key])
+                np.testing.assert_array_equal(found.error, expected.error[key])
+                planes = np.zeros((ny, nx), "u4") if expected.mask is None else expected.mask
+                np.testing.assert_array_equal(
+                    np.zeros_like(planes[key]) if found.mask is None else found.mask, planes[key]
+                )
+                whole = pyramid.size_coverage((301, 603), level)
+                covered = whole if expected.coverage is None else expected.coverage
+                np.testing.assert_array_equal(
+                    whole[key] if found.coverage is None else found.coverage, covered[key]
+                )
+        for level in (0, 3):
+            with pytest.raises(QueryError, match=f"has no level {level}; it has 2"):
+                shot.level("r", level)
+
+
+def test_a_level_of_many_rows_is_read_in_stripes(
+    place: Path, store: Store, image: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = LEVELS[1]
+    given = image("r", (301, 603))
+    record = store("n", [given], spans=spans)
+    mask = mask_of(given) | painted(spans, "r", (301, 603))
+    monkeypatch.setattr(levels, "_PIXELS", 603 * 8)
+    with corecube.open(place) as archive:
+        found = archive.shot(record).level("r", 1)
+    expected = next(iter(pyramid.levels(given.flux, given.error, mask)))
+    np.testing.assert_array_equal(found.flux, expected.flux)
+    np.testing.assert_array_equal(found.mask, expected.mask)
+
+
+def test_a_row_found_before_the_masks_changed_can_be_read_after(place: Path, made: Any) -> None:
+    with corecube.open(place) as archive:
+        row: Any = archive.get("lab/night/1/stars/stars-5")
+        (image_row,) = archive.find("lab/night/1/r")
+        for number in range(3):
+            with ArchiveWriter(place) as writer:
+                writer.clean()
+                with StoredShot(place / made.file) as shot:
+                    late = LateMasks.of([span("stars", (5, number, number))])
+                    masks = latemasks.write(place, shot, late)
+                writer.commit(masks={"lab/night/1": masks})
+                writer.clean()
+            archive.close()
+            # the file of masks that the row knows of is gone; the newer one is of the same shot
+            assert np.flatnonzero(mask_of(row.spectrum())).tolist() == [number]
+            image_row.frame()  # type: ignore[union-attr]
+        with ArchiveWriter(place) as writer:
+            writer.commit(masks={"lab/night/1": {}})
+            writer.clean()
+        archive.close()
+        assert not mask_of(row.spectrum()).any()
+        with ArchiveWriter(place) as writer:
+            writer.commit(removed=["lab/night/1"])
+            writer.clean()
+        archive.close()
+        with pytest.raises(ArchiveDamaged):
+            row.spectrum()
 
 
 def test_a_commit_of_masks_keeps_number_file_and_index(place: Path, made: Any) -> None:

@@ -80,6 +80,17 @@ def test_linked_arrays_are_not_stored_and_come_back(
     assert damages(place) == []
 
 
+def test_an_archive_may_be_named_by_a_path_with_dots(
+    place: Path, store: Store, image: Make, master: Image
+) -> None:
+    store("night/1", [image("night", calibration={"bias": linked(place, "flux")})])
+    dotted = place / ".." / place.name
+    assert damages(dotted) == []
+    with corecube.open(dotted) as archive:
+        values = archive.shot("lab/night/1").frame("night").calibration["bias"].values
+        np.testing.assert_array_equal(values, master.flux)
+
+
 def test_linked_reads_as_the_contract_says(place: Path, master: Image) -> None:
     with corecube.open(place) as archive:
         shot = archive.shot("lab/masters/1")

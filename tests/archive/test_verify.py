@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import corecube
+from corecube.archive import verify as verifying
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.verify import verify
+from corecube.archive.writer import ArchiveWriter
 from corecube.pipeline import Options, ingest
 from corecube.plugins import load
 
@@ -165,3 +167,41 @@ def test_quick_does_not_read_arrays(archive: Path) -> None:
     flip(path, place + 100)
     assert found(archive, quick=True) == []
     assert len(found(archive)) == 1
+
+
+def test_what_a_writer_replaces_meanwhile_is_no_damage(
+    archive: Path, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again(key: str) -> None:
+        files = sorted((tmp_path / "raw").glob(key))
+        options = Options(force=True)
+        ingest([str(path) for path in files], archive, load("toy"), toy.ToyConfig(), options)
+        with ArchiveWriter(archive) as writer:
+            writer.clean()
+
+    check = verifying._check_index
+    states: list[Any] = []
+
+    def late(opened: Any, state: Any, quick: bool) -> Any:
+        if not states:
+            again("*")  # other runs, and those of this state are gone
+        states.append(state)
+        return check(opened, state, quick)
+
+    with corecube.open(archive) as opened:
+        with monkeypatch.context() as patch:
+            patch.setattr(verifying, "_check_index", late)
+            parts = verify(opened)
+            assert next(parts) == ("index", [])
+        assert len(states) == 2
+        again("*")
+        with ArchiveWriter(archive) as writer:
+            writer.commit(removed=["toy/field/2"])
+            writer.clean()
+        assert list(parts) == [(name, []) for name in ("toy/field/1", "toy/field/2", "toy/plate/1")]
+        # damage of what is there now is found all the same
+        parts = verify(opened)
+        next(parts)
+        again("r.toy")
+        flip(shot_file(archive, "toy/field/1"), 5000)
+        assert [bool(damages) for _, damages in parts] == [True, False]

@@ -159,6 +159,66 @@ def test_without_the_instrument_the_core_s_part_is_made(
         assert found[key] == whole[key]
 
 
+DEEP = "x = {}\n    x['x'] = x\n    return Figures({'x': x})"
+ODD = {
+    "complex": "return Figures({'x': np.complex64(1j)})",
+    "time": "return Figures({'x': np.timedelta64(1, 's')})",
+    "circle": DEEP,
+    "text line": "return Figures({}, (Panel('p', 't', 'lines', (Series('l', np.array(['a'])),)),))",
+    "list": "return Figures({}, (Panel('p', 't', 'lines', (Series('l', [1.0]),)),))",
+    "square": "return Figures({}, (Panel('p', 't', 'lines', (Series('l', np.ones((2, 2))),)),))",
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_is_no_number_costs_what_the_instrument_reports(
+    cli: Cli, sky: Path, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: str
+) -> None:
+    add_report(toy, monkeypatch, ODD[odd])
+    done = cli("report", sky, "g", "-o", tmp_path / "out", "--json-only")
+    assert done.code == 6 and "corecube_report of 'toy'" in done.err
+    assert "Traceback" not in done.err
+    found = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert len(found["arrays"]) == 2 and found["instrument report"] == {}
+
+
+def test_what_is_masked_is_null(
+    cli: Cli, sky: Path, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "return Figures({'x': np.ma.array([1, 2], mask=[0, 1]), 'y': np.ma.masked})"
+    add_report(toy, monkeypatch, body)
+    assert cli("report", sky, "g", "-o", tmp_path / "out", "--json-only").code == 0
+    found = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert found["instrument report"] == {"x": [1, None], "y": None}
+
+
+def test_a_panel_that_cannot_be_drawn_costs_only_itself(
+    cli: Cli, sky: Path, toy: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    lines = ", ".join(
+        f"Panel('{name}', 't', 'lines', (Series('l', np.array({values})),))"
+        for name, values in (("far", "[1e308, -1e308]"), ("fine", "[1.0, 2.0]"))
+    )
+    add_report(toy, monkeypatch, f"return Figures(panels=({lines}))")
+    done = cli("report", sky, "g", "-o", tmp_path / "out")
+    assert done.code == 6
+    assert "'far' cannot be drawn: " in done.err and "Traceback" not in done.err
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"report.json", "fine.png"} <= names and "far.png" not in names
+
+
+def add_report(toy: Any, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    from corecube import plugins
+    from corecube.figures import Figures, Panel, Series
+    from corecube.hookspecs import hookimpl
+
+    scope: dict[str, Any] = {"Figures": Figures, "Panel": Panel, "Series": Series, "np": np}
+    exec(f"def corecube_report(shot, subject, config):\n    {body}", scope)
+    monkeypatch.setattr(toy, "corecube_report", hookimpl(scope["corecube_report"]), raising=False)
+    plugins._load.cache_clear()
+
+
 FAULTS = {
     "calibration_factors": "raise ValueError('no\\nflat')",
     "check_noise": "return 7",

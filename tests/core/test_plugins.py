@@ -127,6 +127,41 @@ def test_what_a_hook_raises_comes_through_unchanged(add: Add) -> None:
         load("toy").call("identify", file=None, config=None)
 
 
+EXITS = """
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("raise SystemExit(0)", r"asks to exit \(code 0\)"),
+        ("import sys; sys.exit('bye')", r"asks to exit \(code 'bye'\)"),
+        ("raise Mute", "raises a Mute that has no text"),
+    ],
+)
+@pytest.mark.parametrize("hook", ["identify", "read_frames"])
+def test_no_hook_ends_the_run(add: Add, what: str, says: str, hook: str) -> None:
+    old = "    yield from ()" if hook == "read_frames" else "    return None"
+    new = f"    {what}" + "\n    yield" * (hook == "read_frames")
+    add(EXITS + GOOD.replace(old, new))
+    caller = load("toy")
+    with pytest.raises(PluginError, match=f"corecube_{hook} of 'toy' .corecube-toy 1.2. {says}"):
+        if hook == "identify":
+            caller.call("identify", file=None, config=None)
+        else:
+            found = caller.call("read_frames", plan=None, entry="", config=None, context=None)
+            list(found)  # it is raised as late as a generator raises
+
+
+def test_what_has_no_text_is_broken_when_it_is_imported(add: Add) -> None:
+    add(EXITS + "raise Mute\n" + GOOD)
+    (plugin,) = load_all()
+    assert (plugin.state, "Mute" in plugin.message) == ("broken", True)
+
+
 def test_an_instrument_is_called_alone(add: Add) -> None:
     first, second = add(name="one", package="a"), add(name="two", package="b")
     for name, module in (("one", first), ("two", second)):
@@ -362,6 +397,31 @@ INVALID = {
         "hook 'corecube_archive_columns' is missing",
     ),
     "empty": ("", "hook 'corecube_instrument' is missing"),
+    "a title that is no text": (changed('"A toy"', "7"), "its title is a int, not a text"),
+    "a version that is no number": (
+        changed("(1, 1), 1", "(1, 1), '1'"), "its data_version is a str, not an integer",
+    ),
+    "settings of another type": (
+        changed("1, Config)", "1, int)"), "its config is no dataclass; settings are declared as one"
+    ),
+    "an instance of settings": (
+        changed("1, Config)", "1, Config())"),
+        "its config is no dataclass; settings are declared as one",
+    ),
+    "a setting without default": (
+        changed("class Config:\n    pass", "class Config:\n    x: int"),
+        "its config cannot be used: TypeError: Config.__init__() missing 1 required positional "
+        "argument: 'x'",
+    ),
+    "a default of another type": (
+        changed("class Config:\n    pass", "class Config:\n    x: int = 'seven'"),
+        "its config cannot be used: ConfigurationError: its defaults: x: 'seven'; it must be an "
+        "integer; remove the quotes",
+    ),
+    "a setting that JSON has not": (
+        changed("class Config:\n    pass", "class Config:\n    x: object = print"),
+        "its config cannot be used: TypeError: a setting cannot hold builtin_function_or_method",
+    ),
     "no instrument": (
         changed('Instrument("A toy", (1, 1), 1, Config)', '{"title": "A toy"}'),
         "corecube_instrument() does not return a corecube.hookspecs.Instrument",
@@ -379,6 +439,12 @@ def test_what_does_not_match_the_api_is_invalid(add: Add, source: str, reason: s
     )
     with pytest.raises(PluginError, match="does not match the plugin API"):
         load("toy")
+
+
+def test_a_setting_of_an_unknown_type_is_invalid(add: Add) -> None:
+    add(changed("class Config:\n    pass", "class Config:\n    x: 'Nowhere' = 1"))
+    assert only().state == "invalid"
+    assert "its config cannot be used: TypeError: the types of" in only().message
 
 
 def test_a_class_is_no_instance(add: Add) -> None:

@@ -8,6 +8,7 @@ Files are one line of JSON::
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from corecube.spectral import Spectral
 MAGIC = b"LAB1 "
 SHAPE = (300, 40)
 MASTER = "masters/1"
+ALIVE: list[int] = []
+"""Derived frames that were still held when the next one was made (``derive="many"``)."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,18 @@ def corecube_derive_frames(shot: Shot, config: LabConfig, context: Context) -> I
     if shot.plan.kind == "calibration":
         return
     names = shot.images
+    if config.derive == "many":
+        yield from _many(names)
+        return
     flux = np.mean([shot.frame(name).flux for name in names], axis=0, dtype="f8").astype("f4")
     parents = Provenance(parents=names if config.derive != "orphan" else ())
     name = names[0] if config.derive == "taken" else "mean"
+    more: dict[str, Any] = {}
+    if config.derive == "late":
+        dark = Array(np.arange(7.0), "adu")
+        more = {"header": "A CARD", "calibration": {"dark": dark}, "layers": {"sky": dark}}
     yield Image(
-        name=name, flux=flux, unit="adu", provenance=parents,
+        name=name, flux=flux, unit="adu", provenance=parents, **more,
         error=np.full(SHAPE, 1 / np.sqrt(len(names)), "f4"), mask=np.zeros(SHAPE, "u4"),
     )  # fmt: skip
     if config.derive == "bug":
@@ -124,6 +134,21 @@ def corecube_derive_frames(shot: Shot, config: LabConfig, context: Context) -> I
         mask=np.zeros((2, SHAPE[1]), "u4"),
         columns={} if config.derive == "lacks" else {Column("row", "int32"): np.arange(2)},
     )  # fmt: skip
+    if config.derive == "late":
+        raise KeyError("a bug at the end")
+
+
+def _many(names: tuple[str, ...]) -> Iterator[Frame]:
+    held: list[weakref.ref[Any]] = []
+    for number in range(6):
+        flux = np.full(SHAPE, number, "f4")
+        held.append(weakref.ref(flux))
+        yield Image(
+            name=f"m{number}", flux=flux, unit="adu", error=np.ones_like(flux),
+            provenance=Provenance(parents=names),
+        )  # fmt: skip
+        del flux
+        ALIVE.append(sum(ref() is not None for ref in held))
 
 
 @hookimpl

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -218,6 +219,8 @@ def _fault(fault: str, path: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if fault == "exit":
         os._exit(7)
+    if fault == "sys.exit":
+        sys.exit(0)
 
 
 def _image(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import corecube
+from corecube.archive.writer import ArchiveWriter
 from corecube.frames import Image
 from corecube.pipeline import Report
 from corecube.pipeline.planning import default_plans
@@ -135,6 +136,7 @@ def test_a_conflict_with_what_is_stored_takes_nothing_away(
     [
         ("raise", "failed", "holds nonsense; fetch the file again"),
         ("bug", "failed", "KeyError"),
+        ("sys.exit", "failed", "asks to exit (code 0)"),
         ("identify", "failed", "instrument 'toy' failed to look at it: RuntimeError"),
     ],
 )
@@ -150,6 +152,21 @@ def test_a_bad_file_costs_its_entry(
     assert "\n" not in reasons(report)["bad.toy"]
     assert report.exit_code() == 3
     assert report.failures == [(f"{raw}/bad.toy", reasons(report)["bad.toy"])]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [({"key": "plate/1("}, "shot key '1(' is no name"), ({"entry": "r/x"}, "entry 'r/x' is no")],
+)
+def test_what_cannot_be_a_name_costs_its_file_alone(
+    run: Run, toy: Any, raw: Path, states: States, name: dict[str, str], said: str
+) -> None:
+    toy.image(raw / "good.toy", "field/1", "g")
+    toy.image(raw / "bad.toy", **{"key": "field/2", "entry": "r", **name})
+    report = run(raw)
+    assert report.counts == {"ingested": 1, "failed": 1}
+    reasons = [file.reason for file in report.files if file.state == "failed"]
+    assert said in reasons[0]
 
 
 @pytest.mark.parametrize(("fault", "jobs"), [("io", 1), ("memory", 1), ("kill", 2), ("exit", 2)])
@@ -194,6 +211,28 @@ def test_what_failed_is_remembered_and_not_tried_again(
     toy.image(bad)
     assert states(run(raw)) == {"bad.toy": "ingested"}
     assert compare.content(tmp_path / "a.corecube")["failed"] == {}
+
+
+def test_what_failed_of_a_shot_is_forgotten_with_it(
+    run: Run, toy: Any, raw: Path, states: States, compare: Any, tmp_path: Path
+) -> None:
+    toy.image(raw / "bad.toy", entry="r", fault="raise")
+    toy.image(raw / "good.toy", entry="g")
+    toy.image(raw / "worse.toy", key="field/2", fault="raise")
+    run(raw)
+    archive = tmp_path / "a.corecube"
+
+    def failed() -> set[str]:
+        return {f["shot"] for f in compare.content(archive)["failed"]["toy"].values()}
+
+    assert failed() == {"toy/field/1", "toy/field/2"}
+    with ArchiveWriter(archive) as writer:
+        writer.commit(removed=["toy/field/1"])
+        assert {f["shot"] for f in writer.state["toy"].failed.values()} == {"toy/field/2"}
+    assert failed() == {"toy/field/2"}, "of a shot that is not there nothing is told"
+    run(raw)
+    assert failed() == {"toy/field/1", "toy/field/2"}
+    assert compare.damages(archive) == []
 
 
 def test_a_broken_file_that_is_gone_does_not_stop_later_ones(

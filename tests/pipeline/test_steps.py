@@ -131,6 +131,37 @@ def test_what_they_raise_costs_only_them(
     assert run(derive="mean").exit_code() == 0
 
 
+def test_what_was_written_of_them_is_taken_back(raw: Path, run: Run, place: Path) -> None:
+    report = run(derive="late")
+    assert report.shots[0].failed == {"derived": "KeyError: 'a bug at the end'"}
+    assert damages(place) == []
+    with corecube.open(place) as archive:
+        shot = archive.shot("lab/night/1")
+        assert shot.images == ("a", "b", "c") and shot.groups == ()
+        used = {
+            digest for name in shot.images for digest in shot.image(name)["calibration"].values()
+        }
+        kept = {name for name in shot.description["arrays"] if name.startswith("/calibration/")}
+        assert kept == {f"/calibration/{digest}" for digest in used}
+        assert list(shot.history["images"]) == ["a", "b", "c"]
+        nodes = {node._v_pathname for node in shot._file.walk_nodes("/images")}
+        assert not any("mean" in name for name in nodes)
+        assert "/fibers/extracted" not in shot._file and "/headers" not in shot._file
+        assert {child._v_pathname for child in shot._file.root.calibration} == kept
+
+
+def test_they_are_stored_one_at_a_time(lab: Any, raw: Path, run: Run, place: Path) -> None:
+    lab.ALIVE.clear()
+    assert run(derive="many").exit_code() == 0
+    # all six were held until the last was made: what a shot derives had no bound but the memory
+    assert lab.ALIVE and max(lab.ALIVE) <= 1
+    with corecube.open(place) as archive:
+        shot = archive.shot("lab/night/1")
+        assert shot.images == ("a", "b", "c", *(f"m{n}" for n in range(6)))
+        assert [shot.frame(f"m{n}").flux[0, 0] for n in range(6)] == list(range(6))
+    assert damages(place) == []
+
+
 @pytest.mark.parametrize("how", ["io", "memory"])
 def test_a_failing_machine_fails_the_shot(raw: Path, run: Run, place: Path, how: str) -> None:
     report = run(derive=how)

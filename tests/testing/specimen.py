@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -133,6 +134,8 @@ def corecube_identify(file: FileHead, config: Config) -> FileInfo | NotMine | No
         return FileInfo(replace(file.source, kind="notes"), "notes", "a")
     if FAULT == "crash" and not file.head:
         raise IndexError("there is no first byte")
+    if FAULT == "exit" and not file.head:
+        sys.exit(0)
     if not file.head.startswith(MAGIC) or (FAULT == "ascii" and not file.source.path.isascii()):
         return None
     if FAULT == "reads":

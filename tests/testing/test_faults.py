@@ -19,7 +19,7 @@ FAULTS = {
     "warns": "P6",
     "seed": "P7",
     "bug": "F0",
-    "greedy": "F1", "crash": "F1", "blind": "F1",
+    "greedy": "F1", "crash": "F1", "exit": "F1", "blind": "F1",
     "reads": "F2",
     "shape": "F3", "fortran": "F3",
     "unit": "F4",

@@ -65,12 +65,15 @@ def write_report(
     text = json.dumps(made.numbers, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(str(folder / "report.json"), text + "\n")
     written = [folder / "report.json"]
+    good = not made.faults
     if not json_only and _can_draw():
-        written += _draw(made, folder, format)
+        drawn = _draw(made, folder, format)
+        written += drawn
+        good = good and len(drawn) == len(made.panels)
     for path in written:
         print(path)
     console.say(f"{row.name}: {count(len(written), 'file')} written into {folder}")
-    return PLUGIN if made.faults else 0
+    return 0 if good else PLUGIN
 
 
 def _instrument(name: str) -> tuple[Caller | None, str]:
@@ -99,7 +102,12 @@ def _draw(made: Report, folder: Path, format: str) -> list[Path]:
 
     paths = []
     for panel in made.panels:
-        data = draw(panel, format)
+        try:
+            data = draw(panel, format)
+        except Exception as error:  # values beyond what can be drawn; the others are
+            line = " ".join(str(error).split())
+            console.warn(f"'{panel.name}' cannot be drawn: {type(error).__name__}: {line}")
+            continue
         path = folder / f"{panel.name}.{format}"
         write_whole(path, lambda file, data=data: _all(file, data))  # type: ignore[misc]
         console.tell(f"written: {path}")
