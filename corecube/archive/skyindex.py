@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from corecube.archive.regions import Region
 from corecube.archive.ringgrid import ring_grid
+from corecube.archive.skycover import Cover, cover, cover_circles
 from corecube.archive.skyreader import SLICE, IntArray, Run
 from corecube.archive.skyrun import (
     RECORD,
@@ -128,11 +129,27 @@ class SkyIndex:
             A run is missing or damaged.
         """
         center, radius = region.circle()
-        found = [
-            self._runs[number].search(region)
-            for number in _near(self._centers @ center, self._reach + radius).nonzero()[0].tolist()
-        ]
-        records = found[0] if len(found) == 1 else np.concatenate([np.empty(0, RECORD), *found])
+        covers: dict[float, Cover] = {}
+        wanted: list[tuple[Run, list[tuple[int, int]]]] = []
+        total = 0
+        for number in _near(self._centers @ center, self._reach + radius).nonzero()[0].tolist():
+            run = self._runs[number]
+            cells = covers.get(run.info.cell_arcmin)
+            if cells is None:
+                cells = covers[run.info.cell_arcmin] = cover(region, run.grid)
+            ranges = run.ranges(cells)
+            if ranges:
+                wanted.append((run, ranges))
+                total += sum(stop - start for start, stop in ranges)
+        if total > SLICE:
+            parts = (part for run, ranges in wanted for part in run.read_ranges(ranges))
+            records = np.concatenate(
+                [np.empty(0, RECORD)]
+                + [part[region.contains(part["ra"], part["dec"])] for part in parts]
+            )
+        else:
+            records = _read(wanted, total)
+            records = records[region.contains(records["ra"], records["dec"])]
         if len(self._dropped):
             records = records[self._counts(records)]
         if len(records) < 2:
@@ -169,19 +186,22 @@ class SkyIndex:
         """
         a, d, r = _circles(ra, dec, radius)
         vectors = unit_vectors(a, d)
+        grids: dict[float, list[Run]] = {}
+        for run, center, reach in zip(self._runs, self._centers, self._reach, strict=True):
+            if _near(vectors @ center, reach + r).any():
+                grids.setdefault(run.info.cell_arcmin, []).append(run)
         queries: list[IntArray] = [np.empty(0, np.int64)]
         found = [np.empty(0, RECORD)]
-        for run, center, reach in zip(self._runs, self._centers, self._reach, strict=True):
-            near = np.flatnonzero(_near(vectors @ center, reach + r))
-            if len(near) == 0:
-                continue
-            query, records = run.search_many(a[near], d[near], r[near])
-            if len(self._dropped):
-                counts = self._counts(records)
-                query, records = query[counts], records[counts]
-            queries.append(near[query])
-            found.append(records)
+        for runs in grids.values():
+            for cells in cover_circles(runs[0].grid, a, d, r):
+                for run in runs:
+                    for query, records in run.search_cells(cells, a, d, r):
+                        queries.append(query)
+                        found.append(records)
         query, records = np.concatenate(queries), np.concatenate(found)
+        if len(self._dropped):
+            counts = self._counts(records)
+            query, records = query[counts], records[counts]
         order = np.lexsort((record_keys(records), query))
         return query[order], records[order]
 
@@ -294,6 +314,17 @@ def merge(
         for run in opened:
             run.close()
     return store(new_path, grid, parts)
+
+
+def _read(wanted: Sequence[tuple[Run, list[tuple[int, int]]]], total: int) -> Records:
+    """Read the rows of several runs, `total` together."""
+    records = np.empty(total, RECORD)
+    view, done = records.view(np.uint8).data, 0
+    for run, ranges in wanted:
+        length = RECORD.itemsize * sum(stop - start for start, stop in ranges)
+        run.fill(view[done : done + length], ranges)
+        done += length
+    return records
 
 
 def _near(cosine: FloatArray, reach: FloatArray) -> BoolArray:

@@ -13,10 +13,11 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from corecube.archive.regions import Region, split_turn
+from corecube.archive.regions import Region
 from corecube.archive.ringgrid import ring_grid
+from corecube.archive.skycover import CircleCover, Cover, cover, cover_circles, ragged
 from corecube.archive.skyrun import PAGE, RECORD, Records, RunInfo
-from corecube.archive.sphere import PAD, FloatArray, half_widths, within
+from corecube.archive.sphere import PAD, FloatArray, within
 from corecube.errors import ArchiveDamaged
 
 IntArray = npt.NDArray[np.int64]
@@ -29,8 +30,15 @@ _GAP: Final = PAGE // RECORD.itemsize
 # Bytes of both directories up to which they are read at once and kept: one read of this size costs
 # about as much as two of a page. Runs of up to about 2e6 fibres of a survey.
 _KEPT: Final = 1 << 18
-# Pairs of a circle and a zone in one go.
-_PAIRS: Final = 200_000
+# Larger ones are kept from the question after so many on, up to this size (1e8 fibres have 13 MB).
+_PATIENCE: Final = 2
+_MOST: Final = 1 << 26
+# The same where many circles are asked for: rows are read faster than they are asked of the system.
+_NEAR: Final = 4 * _GAP
+# Candidates that are compared in one go.
+_PART: Final = 1 << 15
+# Reads only what the system has in memory (Linux).
+_IN_MEMORY: Final = getattr(os, "RWF_NOWAIT", 0)
 
 
 class Run:
@@ -50,12 +58,13 @@ class Run:
     def __init__(self, directory: Path, info: RunInfo) -> None:
         self.path = directory / info.file
         self.info = info
-        self._grid = ring_grid(info.cell_arcmin)
+        self.grid = ring_grid(info.cell_arcmin)
         self._lock = threading.Lock()
         self._descriptor = -1
         self._closer: weakref.finalize[[int], Run] | None = None
         self._zones: npt.NDArray[np.uint32] | None = None
         self._directory: tuple[IntArray, IntArray] | None = None
+        self._asked = 0
 
     def __enter__(self) -> Self:
         return self
@@ -116,20 +125,11 @@ class Run:
         ArchiveDamaged
             The run is missing or damaged.
         """
-        low, high = region.dec_range()
-        first, last = self._grid.zone_of(low), self._grid.zone_of(high)
-        cells, rows = self._part(first, last)
-        if len(cells) == 0:
-            return np.empty(0, RECORD)
-        zone, ra_from, ra_to = region.ra_intervals(*self._grid.zone_edges(first, last))
-        zone = zone + first
-        begin, end = self._grid.cell_ranges(zone, ra_from, ra_to)
-        start, stop = rows[cells.searchsorted(begin)], rows[cells.searchsorted(end)]
-        ranges = self._joined(start, stop)
-        found = []
-        for part in self._read_ranges(ranges):
+        ranges = self.ranges(cover(region, self.grid))
+        found = [np.empty(0, RECORD)]
+        for part in self.read_ranges(ranges):
             found.append(part[region.contains(part["ra"], part["dec"])])
-        return found[0] if len(found) == 1 else np.concatenate([np.empty(0, RECORD), *found])
+        return found[1] if len(found) == 2 else np.concatenate(found)
 
     def search_many(
         self, ra: FloatArray, dec: FloatArray, radius: FloatArray
@@ -155,23 +155,90 @@ class Run:
         """
         queries: list[IntArray] = [np.empty(0, np.int64)]
         found = [np.empty(0, RECORD)]
-        # Neighbours in the file become neighbours in time: their reads are shared.
-        order = np.argsort(self._grid.cell(self._grid.zone(dec), ra), kind="stable")
-        low = self._grid.zone(np.maximum(dec[order] - (radius[order] + PAD), -90.0))
-        high = self._grid.zone(np.minimum(dec[order] + (radius[order] + PAD), 90.0))
-        ends = np.cumsum(high - low + 1)
-        first = 0
-        while first < len(order):
-            done = ends[first - 1] if first else 0
-            last = max(first + 1, int(np.searchsorted(ends, done + _PAIRS, side="right")))
-            part = slice(first, last)
-            for query, records in self._search_some(
-                order[part], ra, dec, radius, low[part], high[part]
-            ):
+        for some in cover_circles(self.grid, ra, dec, radius):
+            for query, records in self.search_cells(some, ra, dec, radius):
                 queries.append(query)
                 found.append(records)
-            first = last
         return np.concatenate(queries), np.concatenate(found)
+
+    def ranges(self, cells: Cover) -> list[tuple[int, int]]:
+        """Return the rows of cells.
+
+        Parameters
+        ----------
+        cells : Cover
+            On the grid of this run.
+
+        Returns
+        -------
+        list of (int, int)
+            First row and the one behind the last, rising, at least a page of the file apart.
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
+        """
+        numbers, rows = self._part(cells.first, cells.last)
+        if len(numbers) == 0:
+            return []
+        bounds = rows[numbers.searchsorted(cells.bounds)].tolist()
+        joined: list[tuple[int, int]] = []
+        for begin, end in sorted(zip(bounds[::2], bounds[1::2], strict=True)):
+            if begin >= end:
+                continue
+            if joined and begin <= joined[-1][1] + _GAP:
+                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            else:
+                joined.append((begin, end))
+        if joined and not 0 <= joined[0][0] < joined[-1][1] <= self.info.rows:
+            raise self._damaged("the cell directory")
+        return joined
+
+    def search_cells(
+        self, cells: CircleCover, ra: FloatArray, dec: FloatArray, radius: FloatArray
+    ) -> Iterator[tuple[IntArray, Records]]:
+        """Yield the records of circles in cells that cover them, as `search_many` returns them.
+
+        Parameters
+        ----------
+        cells : CircleCover
+            On the grid of this run.
+        ra, dec, radius : ndarray of float64, shape (m,)
+            Degrees.
+
+        Yields
+        ------
+        query : ndarray of int64
+            Number of the circle of each record.
+        records : ndarray of RECORD
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
+        """
+        numbers, rows = self._load()
+        start, stop = rows[numbers.searchsorted(cells.begin)], rows[numbers.searchsorted(cells.end)]
+        used = np.flatnonzero(stop > start)
+        if len(used) == 0:
+            return
+        used = used[np.argsort(start[used], kind="stable")]
+        start, stop = start[used], stop[used]
+        if start[0] < 0 or int(stop.max()) > self.info.rows:
+            raise self._damaged("the cell directory")
+        ends = np.cumsum(stop - start)
+        for here in range(0, int(ends[-1]), SLICE):
+            there = min(here + SLICE, int(ends[-1]))
+            first = int(np.searchsorted(ends, here, side="right"))
+            last = int(np.searchsorted(ends, there, side="left")) + 1
+            opened, closed = start[first:last].copy(), stop[first:last].copy()
+            closed[-1] -= int(ends[last - 1]) - there
+            opened[0] = stop[first] - (int(ends[first]) - here)
+            part = used[first:last]
+            yield from self._decide(
+                cells.which[part], cells.width[part], opened, closed, ra, dec, radius
+            )
 
     def read_all(self) -> Records:
         """Return all records, in the order of the file.
@@ -181,7 +248,7 @@ class Run:
         ndarray of RECORD, shape (rows,)
             A copy.
         """
-        return self._read_records([(0, self.info.rows)])
+        return self.read_records([(0, self.info.rows)])
 
     def zone_rows(self) -> IntArray:
         """Return the first row of each zone and, at the end, the number of rows; (zones + 1,)."""
@@ -204,76 +271,51 @@ class Run:
         ndarray of RECORD, shape (stop - start,)
             A copy.
         """
-        return self._read_records([(start, stop)])
-
-    def _search_some(
-        self,
-        query: IntArray,
-        ra: FloatArray,
-        dec: FloatArray,
-        radius: FloatArray,
-        low: IntArray,
-        high: IntArray,
-    ) -> Iterator[tuple[IntArray, Records]]:
-        cells, rows = self._load()
-        count = high - low + 1
-        which = np.repeat(query, count)
-        zone = _ragged(low, count)
-        height = self.info.cell_arcmin / 60.0
-        edge: FloatArray = zone.astype(np.float64) * height - 90.0
-        width = half_widths(dec[which], radius[which], edge, edge + height)
-        pair, ra_from, ra_to = split_turn(
-            np.arange(len(zone)), ra[which] - width, ra[which] + width
-        )
-        begin, end = self._grid.cell_ranges(zone[pair], ra_from, ra_to)
-        start, stop = rows[cells.searchsorted(begin)], rows[cells.searchsorted(end)]
-        # The two sides of RA 0 can meet in one cell, which must not be searched twice.
-        main, other = slice(0, len(zone)), slice(len(zone), None)
-        beyond = pair[other]
-        behind = start[other] >= start[main][beyond]
-        start[other] = np.where(behind, np.maximum(start[other], stop[main][beyond]), start[other])
-        stop[other] = np.where(behind, stop[other], np.minimum(stop[other], start[main][beyond]))
-        used = np.flatnonzero(stop > start)
-        which, start, stop = which[pair[used]], start[used], stop[used]
-        if len(used) and int(stop.max()) > self.info.rows:
-            raise self._damaged("the cell directory")
-        ends = np.cumsum(stop - start)
-        total = int(ends[-1]) if len(ends) else 0
-        for here in range(0, total, SLICE):
-            there = min(here + SLICE, total)
-            first = int(np.searchsorted(ends, here, side="right"))
-            last = int(np.searchsorted(ends, there, side="left")) + 1
-            part = slice(first, last)
-            opened, closed = start[part].copy(), stop[part].copy()
-            closed[-1] -= int(ends[last - 1]) - there
-            opened[0] = stop[first] - (int(ends[first]) - here)
-            yield self._decide(which[part], opened, closed, ra, dec, radius)
+        return self.read_records([(start, stop)])
 
     def _decide(
         self,
         which: IntArray,
+        width: FloatArray,
         start: IntArray,
         stop: IntArray,
         ra: FloatArray,
         dec: FloatArray,
         radius: FloatArray,
-    ) -> tuple[IntArray, Records]:
-        order = np.argsort(start, kind="stable")
-        which, start, stop = which[order], start[order], stop[order]
+    ) -> Iterator[tuple[IntArray, Records]]:
+        """Read rows and let the formula decide; ranges may overlap but are sorted by `start`."""
         reach = np.maximum.accumulate(stop)
-        fresh = np.flatnonzero(np.concatenate([[True], start[1:] > reach[:-1] + _GAP]))
+        fresh = np.flatnonzero(np.concatenate([[True], start[1:] > reach[:-1] + _NEAR]))
         begins, ends = start[fresh], reach[np.append(fresh[1:], len(start)) - 1]
-        records = self._read_records(list(zip(begins.tolist(), ends.tolist(), strict=True)))
+        records = self.read_records(list(zip(begins.tolist(), ends.tolist(), strict=True)))
+        d = np.ascontiguousarray(records["dec"])
         sizes = ends - begins
         block = np.searchsorted(fresh, np.arange(len(start)), side="right") - 1
-        place = start - begins[block] + (np.cumsum(sizes) - sizes)[block]
-        at = _ragged(place, stop - start)
-        query = np.repeat(which, stop - start)
-        near = np.flatnonzero(np.abs(records["dec"][at] - dec[query]) <= radius[query] + PAD)
-        at, query = at[near], query[near]
-        candidates = records[at]
-        inside = within(candidates["ra"], candidates["dec"], ra[query], dec[query], radius[query])
-        return query[inside], candidates[inside]
+        place, count = start - begins[block] + (np.cumsum(sizes) - sizes)[block], stop - start
+        total = np.cumsum(count)
+        first = 0
+        while first < len(which):  # in parts that stay in the processor's cache
+            done = total[first - 1] if first else 0
+            last = max(first + 1, int(np.searchsorted(total, done + _PART, side="right")))
+            part = slice(first, last)
+            at = ragged(place[part], count[part])
+            query = which[part]
+            off = d[at]
+            off -= np.repeat(dec[query], count[part])
+            limit = _repeated(radius[query] + PAD, count[part])
+            near = np.flatnonzero(np.abs(off, out=off) <= limit)
+            if len(near):
+                pair = np.searchsorted(total[part] - done, near, side="right")
+                query, candidates = query[pair], records[at[near]]
+                # Most of these are out by RA alone; the width counts to both sides of RA 0.
+                off, reach = np.abs(candidates["ra"] - ra[query]), width[part][pair]
+                close = np.flatnonzero((off <= reach) | (off >= 360.0 - reach))
+                query, candidates = query[close], candidates[close]
+                inside = within(
+                    candidates["ra"], candidates["dec"], ra[query], dec[query], radius[query]
+                )
+                yield query[inside], candidates[inside]
+            first = last
 
     def _part(self, first: int, last: int) -> tuple[IntArray, IntArray]:
         """Return the cells (n,) of zones, and the first rows of them and of the next (n + 1,)."""
@@ -286,6 +328,9 @@ class Run:
         if self._directory is not None:
             cells, rows = self._directory
             return cells[start:stop], rows[start : stop + 1]
+        self._asked += 1
+        if self._asked > _PATIENCE and self.info.records_offset - PAGE <= _MOST:
+            self._load()  # for the next questions
         # Signed, because numpy compares u8 with i8 as float64.
         offset, count = self.info.cells_offset + 16 * start, stop - start + 1
         entries = self._read("<i8", offset, 2 * count).reshape(count, 2)
@@ -297,7 +342,7 @@ class Run:
             if self.info.records_offset - PAGE <= _KEPT:
                 self._load()
             else:
-                self._zones = self._read("<u4", PAGE, self._grid.zones + 1)
+                self._zones = self._read("<u4", PAGE, self.grid.zones + 1)
         assert self._zones is not None
         return self._zones
 
@@ -305,27 +350,13 @@ class Run:
         """Read both directories at once and keep them."""
         if self._directory is None:
             content = self._read("<u1", PAGE, self.info.records_offset - PAGE)
-            self._zones = content[: 4 * (self._grid.zones + 1)].view("<u4")
+            self._zones = content[: 4 * (self.grid.zones + 1)].view("<u4")
             begin = self.info.cells_offset - PAGE
             entries = content[begin : begin + 16 * (self.info.cells + 1)].view("<i8")
             self._directory = entries[:-2:2].copy(), entries[1::2].copy()
         return self._directory
 
-    def _joined(self, start: IntArray, stop: IntArray) -> list[tuple[int, int]]:
-        """Join ranges of rows that overlap or nearly touch; the rows between decide themselves."""
-        joined: list[tuple[int, int]] = []
-        for begin, end in sorted(zip(start.tolist(), stop.tolist(), strict=True)):
-            if begin >= end:
-                continue
-            if joined and begin <= joined[-1][1] + _GAP:
-                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-            else:
-                joined.append((begin, end))
-        if joined and not 0 <= joined[0][0] < joined[-1][1] <= self.info.rows:
-            raise self._damaged("the cell directory")
-        return joined
-
-    def _read_ranges(self, ranges: list[tuple[int, int]]) -> Iterator[Records]:
+    def read_ranges(self, ranges: list[tuple[int, int]]) -> Iterator[Records]:
         """Read ranges of rows, some together, no more than about `SLICE` rows at a time."""
         waiting: list[tuple[int, int]] = []
         size = 0
@@ -333,33 +364,55 @@ class Run:
             for first in range(begin, end, SLICE):
                 last = min(first + SLICE, end)
                 if size + last - first > SLICE:
-                    yield self._read_records(waiting)
+                    yield self.read_records(waiting)
                     waiting, size = [], 0
                 waiting.append((first, last))
                 size += last - first
         if waiting:
-            yield self._read_records(waiting)
+            yield self.read_records(waiting)
 
-    def _read_records(self, ranges: list[tuple[int, int]]) -> Records:
+    def read_records(self, ranges: list[tuple[int, int]]) -> Records:
+        """Return the records of ranges of rows, one range behind the other.
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
+        """
         records = np.empty(sum(stop - start for start, stop in ranges), RECORD)
-        view = records.view(np.uint8).data
-        offset, size = self.info.records_offset, RECORD.itemsize
+        self.fill(records.view(np.uint8).data, ranges)
+        return records
+
+    def fill(self, view: memoryview, ranges: list[tuple[int, int]]) -> None:
+        """Read ranges of rows into memory of their size.
+
+        What the system has in memory is copied first. The rest is then asked of the disk all at
+        once, where there is more than one range of it.
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
+        """
         self.open()
-        if len(ranges) > 2:
-            # Let the disk fetch all of them while the first is being copied.
-            for start, stop in ranges:
-                os.posix_fadvise(
-                    self._descriptor,
-                    offset + size * start,
-                    size * (stop - start),
-                    os.POSIX_FADV_WILLNEED,
-                )
+        descriptor, offset, size = self._descriptor, self.info.records_offset, RECORD.itemsize
+        missing: list[tuple[memoryview, int]] = []
         done = 0
         for start, stop in ranges:
             length = size * (stop - start)
-            self._fill(view[done : done + length], offset + size * start)
+            part, place = view[done : done + length], offset + size * start
             done += length
-        return records
+            try:
+                got = os.preadv(descriptor, [part], place, _IN_MEMORY)
+            except OSError:  # it is not there, or this system cannot tell: what follows finds out
+                got = 0
+            if got < length:
+                missing.append((part[got:], place + got))
+        if len(missing) > 1:
+            for part, place in missing:
+                os.posix_fadvise(descriptor, place, len(part), os.POSIX_FADV_WILLNEED)
+        for part, place in missing:
+            self._fill(part, place)
 
     def _read(self, kind: str, offset: int, count: int) -> npt.NDArray[Any]:
         self.open()
@@ -380,9 +433,8 @@ class Run:
         return ArchiveDamaged(f"{self.path}: {what} is damaged; run 'corecube repair'")
 
 
-def _ragged(start: IntArray, count: IntArray) -> IntArray:
-    """Return start[0], start[0] + 1, ... (count[0] of them), start[1], ... in one array."""
-    ends = np.cumsum(count)
-    total = int(ends[-1]) if len(ends) else 0
-    numbers: IntArray = np.arange(total) + np.repeat(start - (ends - count), count)
-    return numbers
+def _repeated(values: FloatArray, count: IntArray) -> FloatArray | float:
+    """Repeat each value; where all are equal one is enough."""
+    if values[0] == values.min() == values.max():
+        return float(values[0])
+    return np.repeat(values, count)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corecube.archive import skyindex, skyreader, skyrun
+from corecube.archive import skycover, skyindex, skyreader, skyrun
 from corecube.archive.polygon import Polygon
 from corecube.archive.regions import Box, Cone, Region
 from corecube.archive.skyindex import (
@@ -154,7 +154,8 @@ def test_many_cones_are_the_single_ones(
     with pytest.MonkeyPatch.context() as patch:
         if small:  # so that slices and chunks end everywhere
             patch.setattr(skyreader, "SLICE", 700)
-            patch.setattr(skyreader, "_PAIRS", 5)
+            patch.setattr(skyreader, "_PART", 90)
+            patch.setattr(skycover, "_PAIRS", 5)
         for index in (single, several):
             query, found = index.search_many(ra, dec, radius)
             assert np.all(np.diff(query) >= 0)
