@@ -114,6 +114,12 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
 
 
+def peak_memory() -> int:
+    """Return the largest memory of this process until now, bytes (Linux)."""
+    status = Path("/proc/self/status").read_text("ascii", errors="replace")
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024
+
+
 def forget(path: Path) -> None:
     """Drop the pages of a file from the memory of the system."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -26,7 +26,7 @@ from typing import Any
 
 from measuring import Figure, Result, Skipped, show
 
-THEMES = ("startup", "ingest", "hetdex", "size", "cone", "storage")
+THEMES = ("startup", "ingest", "instruments", "hetdex", "size", "cone", "storage")
 
 
 def main() -> int:

@@ -118,3 +118,31 @@ def instrument_settings(
     """
     sections: dict[str, Any] = {caller.name: caller.instrument.config, **GENERAL}
     return read_settings(sections, files, own_overrides(caller.name, overrides))
+
+
+def current_settings(
+    caller: Caller, files: Sequence[str] | None, overrides: Sequence[str] | None
+) -> Any:
+    """Return the instrument's settings of today, for shots that are stored.
+
+    Raises
+    ------
+    UsageProblem
+        If an option sets one that changes numbers: for these the stored values count.
+    ConfigurationError
+    """
+    from corecube.config.declare import settings_of
+    from corecube_cli.failures import UsageProblem
+
+    fields = settings_of(caller.instrument.config)
+    for text in own_overrides(caller.name, overrides):
+        section, _, rest = text.partition("=")[0].partition(".")
+        item = fields.get(rest.partition(".")[0].strip())
+        if section.strip() == caller.name and item is not None:
+            nested = "." in rest
+            if item[0].metadata.get("changes_numbers", True) and not nested:
+                raise UsageProblem(
+                    f"'{rest}' changes numbers, so the stored value counts; to change it, run "
+                    "'corecube ingest' again"
+                )
+    return instrument_settings(caller, files, overrides).section(caller.name)

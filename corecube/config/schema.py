@@ -78,9 +78,8 @@ def _described(result: dict[str, Any], item: dataclasses.Field[Any]) -> dict[str
         inner = inner["additionalProperties"]
     for key in ("minimum", "maximum"):
         if about.get(key) is not None:
-            for target in inner.get("anyOf", [inner]):
-                if target.get("type") in ("number", "integer"):
-                    target[key] = about[key]
+            for target in _numbers(inner):
+                target[key] = about[key]
     if about.get("choices"):
         inner["enum"] = [to_json(choice) for choice in about["choices"]]
     if about.get("description"):
@@ -90,6 +89,14 @@ def _described(result: dict[str, Any], item: dataclasses.Field[Any]) -> dict[str
     if has_default(item):
         result["default"] = to_json(default_of(item))
     return result
+
+
+def _numbers(part: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the parts of a schema that stand for a number."""
+    if part.get("type") in ("number", "integer"):
+        yield part
+    for choice in part.get("anyOf", ()):
+        yield from _numbers(choice)
 
 
 def _comment(item: dataclasses.Field[Any], hint: Any) -> str:

@@ -35,7 +35,9 @@ class Asked:
         Those of them that are faults of the plugin.
     """
 
-    def __init__(self, shot: Shot, caller: Caller | None, missing: str = "") -> None:
+    def __init__(
+        self, shot: Shot, caller: Caller | None, missing: str = "", current: Any = None
+    ) -> None:
         self._shot = shot
         self._caller = caller
         self._settings: Any = None
@@ -48,9 +50,10 @@ class Asked:
             )
             return
         try:
-            self._settings = config.from_json(
+            stored: Any = config.from_json(
                 caller.instrument.config, shot.config, source=shot.identity, unknown="ignore"
             )
+            self._settings = stored if current is None else config.with_current(stored, current)
         except ConfigurationError as error:
             self._caller = None
             self.says.append(f"without what '{caller.name}' says: {_line(error)}")

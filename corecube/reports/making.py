@@ -60,7 +60,9 @@ class Report:
     faults: tuple[str, ...] = ()
 
 
-def report(row: Row, caller: Caller | None = None, missing: str = "") -> Report:
+def report(
+    row: Row, caller: Caller | None = None, missing: str = "", current: Any = None
+) -> Report:
     """Report on a shot, an image or a fibre of an archive.
 
     Parameters
@@ -71,6 +73,8 @@ def report(row: Row, caller: Caller | None = None, missing: str = "") -> Report:
         asked with the settings that the shot was made with.
     missing : str
         Why there is no `caller`.
+    current : dataclass, optional
+        The instrument's settings of today, of which those that change no number are used.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def report(row: Row, caller: Caller | None = None, missing: str = "") -> Report:
         If the shot's file is damaged.
     """
     shot = row.archive.shot(row.record)
-    asked = Asked(shot, caller, missing)
+    asked = Asked(shot, caller, missing, current)
     if isinstance(row, ShotRow):
         subject = Subject()
         numbers, panels = _of_shot(row, shot, asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -95,10 +96,10 @@ class Case:
         self.report: Any = None
         self.refusal: Exception | None = None
         self.kept: dict[str, Any] = {}
-        self.originals = tuple(Path(path).absolute() for path in files)
+        self.originals = tuple(_plain(path) for path in files)
         self.inputs = self.scratch / "inputs"
         self.files, self.named = self.copy_files(self.originals, self.inputs)
-        others = tuple(Path(path).absolute() for path in not_mine)
+        others = tuple(_plain(path) for path in not_mine)
         self.not_mine = self.copy_files(others, self.scratch / "others")[0]
 
     def close(self) -> None:
@@ -305,6 +306,11 @@ class Case:
     def has_noise_model(self) -> bool:
         """Say whether the instrument has a noise model."""
         return self.caller.has("estimate_noise") or self.caller.has("check_noise")
+
+
+def _plain(path: str | Path) -> Path:
+    """Return an absolute path without dots; links stay."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - keeps symbolic links
 
 
 def _copy(path: Path, folder: Path) -> Path:

@@ -15,12 +15,13 @@ from astropy.io import fits
 from numpy.testing import assert_allclose
 
 from corecube.frames import Fibers
-from corecube.masks import value
+from corecube.masks import valid, value
 from corecube_boss import plugin
 from corecube_boss.checks import check_noise, electrons_of
 from corecube_boss.factors import identity
 from corecube_boss.noise import predicted
 from corecube_boss.settings import BossConfig
+from corecube_sdssfiles.specnoise import neighbours
 
 Plate = Callable[[int], Mapping[str, list[Fibers]]]
 CONFIG = BossConfig()
@@ -208,6 +209,26 @@ def test_noise_check_of_a_camera(plate: Plate) -> None:
     assert_allclose((check.slope, check.floor), (1.0, 0.0), rtol=0, atol=1e-5)
     other = check_noise(fibers, BossConfig(law="v5_8"))
     assert other is not None and other.slope < 0.95  # a law that does not hold is seen
+
+
+def test_width_of_pulls_is_that_of_the_truth(plate: Plate) -> None:
+    """By neighbours alone; where errors follow noisy counts, flux / error would say 0.35 to 0.8."""
+    for camera, fiber, width in (
+        ("b1", "0001", 0.987), ("b1", "0012", 1.037), ("r1", "0001", 0.991), ("r1", "0486", 1.037),
+        ("b2", "0501", 0.879), ("r2", "0534", 1.022), ("r2", "1000", 1.006),
+    ):  # fmt: skip
+        fibers = one(plate, 6641, f"{camera}-00158842")
+        place = fibers.id.index(fiber)
+        assert fibers.error is not None and fibers.mask is not None
+        good = np.isfinite(fibers.error)[place : place + 1]
+        good &= valid(fibers.mask[place : place + 1])
+        flux, error = (
+            part[place : place + 1].astype(float) for part in (fibers.flux, fibers.error)
+        )
+        sample = neighbours(flux, error, good)
+        low, high = np.percentile(sample, (15.87, 84.13))
+        # standard deviations of (flux - truth) / error; of 3,000 pixels each is good to 1.5 %
+        assert (high - low) / 2 == pytest.approx(width, abs=0.07), (camera, fiber)
 
 
 def test_valid_rows_and_the_unplugged_fibre(plate: Plate) -> None:

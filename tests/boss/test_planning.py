@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 import shutil
@@ -188,3 +189,37 @@ def test_files_of_others_are_passed_over(data: Path) -> None:
     for path in others:
         found = plugin.corecube_identify(FileHead.of(str(path)), CONFIG)
         assert found is None or isinstance(found, NotMine), path
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        ("spec-6641-56383-0534", 0.3), ("spec-6641-56383-0534", 0.9),
+        ("spAll-v5_7_0", 0.3), ("platelist", 0.3),  # their last tenth is padding
+    ],
+)  # fmt: skip
+def test_damaged_files_of_the_survey_are_named(
+    plate: Path, tmp_path: Path, kind: str, part: float
+) -> None:
+    (source,) = plate.glob(f"{kind}.fits.gz")
+    path = tmp_path / f"{kind}.fits"
+    whole = gzip.decompress(source.read_bytes())
+    path.write_bytes(whole[: int(len(whole) * part)])
+    with pytest.raises(FileNotUnderstood, match=kind):
+        plugin.corecube_identify(FileHead.of(str(path)), CONFIG)
+
+
+@pytest.mark.parametrize(
+    "missing",
+    ["spCFrame", "spFrame", "spFlat", "spFluxcalib", "spFluxcorr", "spFluxdistort", "spXYthrucorr"],
+)
+def test_what_is_missing_is_noted(boss_data: Path, read: Any, tmp_path: Path, missing: str) -> None:
+    parts = ("b2-0019976", "b2-0019975", "spPlate", "spFluxdistort")
+    folder = copy(boss_data / "simulated" / "plate6642", tmp_path / "a", *parts)
+    (whole,) = (f for f in read(folder) if f.name == "b2-00199760")
+    assert not any("not complete" in note for note in whole.provenance.notes)
+    (path,) = folder.glob(f"{missing}-*")
+    path.unlink()
+    (frame,) = (f for f in read(folder) if f.name == "b2-00199760")
+    notes = [note for note in frame.provenance.notes if "not complete" in note]
+    assert len(notes) == 1 and f"no {missing}:" in notes[0]

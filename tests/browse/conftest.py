@@ -56,6 +56,7 @@ def odd(monkeypatch: pytest.MonkeyPatch, install: Any, tmp_path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     module.path = archive  # type: ignore[attr-defined]
+    module.ingest = ingest  # type: ignore[attr-defined]
     return module
 
 
@@ -85,12 +86,34 @@ def only_the_archives_thread(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     for owner, names in (
         (StoredShot, ("__init__", "read", "texts", "rows", "part", "header", "group")),
-        (Archive, ("__init__", "shot", "record", "region", "everything", "find", "get", "_retry")),
+        (
+            Archive,
+            ("__init__", "shot", "record", "region", "cone", "everything", "find", "get", "_retry"),
+        ),
     ):
         for name in names:
             guard(owner, name)
     monkeypatch.setattr("corecube.hdf5.open_file", _guarded_open(wrong))
+    OPENED.clear()
     return wrong
+
+
+OPENED: list[str] = []
+"""Files of an archive that were opened by another thread than the archive's."""
+
+
+def _watch_files(event: str, arguments: tuple[Any, ...]) -> None:
+    """Note every file of the archive that is opened, also by code that is not guarded by name."""
+    if event in ("open", "os.listdir", "os.scandir") and BROWSING:
+        place = str(arguments[0])
+        if (
+            place.startswith(str(BROWSING[0].path))
+            and threading.current_thread().name == threading.main_thread().name
+        ):
+            OPENED.append(place)
+
+
+sys.addaudithook(_watch_files)
 
 
 def _guarded_open(wrong: list[str]) -> Callable[..., Any]:
@@ -138,7 +161,9 @@ class Screen:
     async def find(self, text: str) -> None:
         """Ask behind the slash, without typing each letter."""
         await self.press("slash")
-        self.app.prompt.query_one("#where", Input).value = text
+        field = self.app.prompt.query_one("#where", Input)
+        field.value = text
+        field.cursor_position = len(text)
         await self.press("enter")
 
     @property
@@ -170,7 +195,7 @@ def browse(only_the_archives_thread: list[str]) -> Browse:
             app = BrowseApp(archive, question, colored=colored)
             BROWSING.append(app)
             try:
-                async with app.run_test(size=size) as pilot:
+                async with app.run_test(size=size, notifications=True) as pilot:
                     screen = Screen(app, pilot)
                     await screen.until(lambda: app.overview is not None, "the tree")
                     await screen.quiet()
@@ -179,6 +204,6 @@ def browse(only_the_archives_thread: list[str]) -> Browse:
                 BROWSING.clear()
 
         asyncio.run(running())
-        assert not only_the_archives_thread
+        assert not only_the_archives_thread and not OPENED
 
     return play

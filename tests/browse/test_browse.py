@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ import pytest
 import corecube
 from corecube import masks
 from corecube.text import number_text
+from corecube_cli.browse import images
+from corecube_cli.browse.app import BrowseApp
 from corecube_cli.browse.helptext import Help
+from corecube_cli.main import run
 
 Browse = Any
 Scene = Any
@@ -189,6 +193,47 @@ def test_odd_frames(browse: Browse, odd: Any) -> None:
     browse(odd.path, all_of_them, (200, 60))
 
 
+@pytest.mark.parametrize("size", [(50, 14)])
+def test_extreme_frames(browse: Browse, odd: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "more.file").write_bytes(b"ODD2")
+    odd.ingest("odd", tmp_path / "more.file", odd.path)
+
+    async def scene(s: Scene) -> None:
+        for name in ("one", "slit", "masked", "nan", "constant"):
+            await s.find(f"odd/odd/2/{name}")
+            await s.press("enter")
+            assert s.app.image.facts.name == f"odd/odd/2/{name}"
+            picture = "".join(s.lines[-8:-1])
+            if name in ("masked", "nan"):
+                assert "xxx" in picture
+                await s.press("m")
+                assert "xxx" not in "".join(s.lines[-8:-1])
+                await s.press("m")
+            if name == "slit":  # not a line of one pixel
+                assert "part" in s.text and s.app.image._port.step == 1
+            assert ("7.0 ± 1.0 adu" in s.text) == (name == "one")
+            assert ("-- ± ? adu" in s.text) == (name == "nan")
+            for key in ("s", "s", "s", "minus", "0", "L"):
+                s.app.simulate_key(key)
+            await s.quiet()
+            assert ("part" in s.lines[1]) == (name == "slit" and not s.app.image._port.whole(
+                *s.app.image._cells))  # fmt: skip
+        for name, words in (
+            ("spectra/nan", "-- ± ?"), ("spectra/constant", "1.0 ± ?"),
+            ("spectra/huge", "band ±1 sigma"), ("spectra/no error", "1.0 ± ?"),
+            ("short/one", "5000 Angstrom"),
+        ):  # fmt: skip
+            await s.find(f"odd/odd/2/{name}")
+            await s.press("enter")
+            assert words in s.text and "no unit" in s.text
+            for key in ("plus", "r", "n", "end", "0"):
+                s.app.simulate_key(key)
+            await s.quiet()
+        assert s.app.is_running
+
+    browse(odd.path, scene, size)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_text_from_files_is_shown_and_not_obeyed(
     browse: Browse, odd: Any, size: tuple[int, int]
@@ -257,8 +302,10 @@ def test_a_damaged_shot_is_a_line_and_the_rest_goes_on(browse: Browse, toy_archi
 
 
 def test_a_missing_file_is_a_line_in_the_table_too(browse: Browse, toy_archive: Path) -> None:
+    path = next((toy_archive / "shots" / "toy" / "plate").glob("1.*.h5"))
+
     async def scene(s: Scene) -> None:
-        next((toy_archive / "shots" / "toy" / "plate").glob("1.*.h5")).unlink()
+        path.unlink()
         await s.press("down", "down", "enter")
         assert "! " in s.text and "is missing" in s.text
         await s.press("escape", "down", "enter")
@@ -310,3 +357,128 @@ def test_the_mouse_does_the_same(browse: Browse, toy_archive: Path) -> None:
         assert s.app.spectrum.pixel == 0
 
     browse(toy_archive, scene, question="10 -20")
+
+
+def test_a_read_in_the_event_loop_is_caught(
+    browse: Browse, toy_archive: Path, monkeypatch: pytest.MonkeyPatch,
+    only_the_archives_thread: list[str],
+) -> None:  # fmt: skip
+    """The guard of all other scenes: a question to the archive, or a file that is opened."""
+
+    def asks(app: BrowseApp) -> None:
+        app.loader._opened().record("toy/plate/1")
+
+    def opens(app: BrowseApp) -> None:
+        (app.path / "manifest.json").read_bytes()
+
+    async def scene(s: Scene) -> None:
+        await s.press("question_mark")
+
+    monkeypatch.setattr(BrowseApp, "action_help", asks)
+    with pytest.raises(AssertionError, match=r"Archive\.record in MainThread"):
+        browse(toy_archive, scene)
+    only_the_archives_thread.clear()
+    monkeypatch.setattr(BrowseApp, "action_help", opens)
+    with pytest.raises(AssertionError, match=r"manifest\.json"):
+        browse(toy_archive, scene)
+
+
+def test_a_wide_screen_begins_with_all_shots(browse: Browse, toy_archive: Path) -> None:
+    async def scene(s: Scene) -> None:
+        assert "all shots   3 rows" in s.text and s.app.branches.has_focus
+        assert "generation" in s.app.details.plain  # those of the tree's line, not of the row's
+        s.app.rows.focus()
+        await s.press("j", "enter")
+        assert s.app.has_class("at-tree") and s.app.branches.has_focus
+        assert s.app.branches.cursor_node.data == s.app.rows.source.place(1)
+
+    browse(toy_archive, scene, (200, 60))
+
+    async def small(s: Scene) -> None:
+        assert "all shots" not in s.text
+        await s.pilot.resize_terminal(200, 60)
+        await s.quiet()
+        assert "all shots   3 rows" in s.text
+
+    browse(toy_archive, small)
+
+
+def test_an_archive_that_is_removed_is_said(browse: Browse, toy_archive: Path) -> None:
+    async def scene(s: Scene) -> None:
+        toy_archive.rename(toy_archive.with_suffix(".gone"))
+        await s.press("down", "down", "enter")
+        assert s.app.is_running and "! " in s.text and "there is no archive" in s.text
+        toy_archive.with_suffix(".gone").rename(toy_archive)
+        await s.find("field/2/g")
+        await s.press("enter")
+        assert s.app.image.facts.name == "toy/field/2/g"
+
+    browse(toy_archive, scene)
+
+
+def test_keys_and_sizes_in_any_order(browse: Browse, toy_archive: Path) -> None:
+    """Nothing that is typed, at whatever size, ends the browser or leaves it waiting."""
+    words = (
+        "enter up down left right j k h l g G plus minus n N r s m c 0 1 e x d tab shift+tab space "
+        "question_mark escape slash pageup pagedown home end right_square_bracket"
+    )
+    keys = words.split()
+    rng = np.random.default_rng(20261121)
+
+    async def scene(s: Scene) -> None:
+        for size in ((80, 24), (7, 3), (200, 60), (50, 14), (120, 31)):
+            await s.pilot.resize_terminal(*size)
+            for key in rng.choice(keys, 60).tolist():
+                s.app.simulate_key(key)
+        await s.pilot.resize_terminal(80, 24)
+        await s.quiet()
+        assert s.app.is_running
+        await s.press("escape", "escape", "escape", "escape", "escape")
+        assert s.app.has_class("at-tree")
+
+    browse(toy_archive, scene, question="10 -20")
+
+
+def test_the_unit_and_the_end_of_a_long_name_are_kept(
+    browse: Browse, toy: Any, tmp_path: Path
+) -> None:
+    long = "a-very-long-name-of-a-plate-that-fills-all-of-a-line-of-a-terminal"
+    toy.fibers(tmp_path / "raw" / "p.toy", f"plate/{long}", "fibre")
+    archive = tmp_path / "long.corecube"
+    words = ["-q", "ingest", "-i", "toy", str(tmp_path / "raw"), "-a", str(archive), "-j", "1"]
+    assert run(words) == 0
+
+    async def scene(s: Scene) -> None:
+        await s.press("enter")
+        assert s.lines[1].startswith("▶toy/plate/a-very")
+        assert "…" in s.lines[1] and "/stars/fibre-0" in s.lines[1] and "nanomaggy" in s.lines[1]
+
+    browse(archive, scene, question=f"toy/plate/{long}/stars/fibre-0")
+
+
+def test_a_slow_disk_stops_neither_keys_nor_sizes(
+    browse: Browse, toy_archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    plain = images.read_region
+
+    def slow(*args: Any) -> Any:
+        assert gate.wait(30)
+        return plain(*args)
+
+    monkeypatch.setattr(images, "read_region", slow)
+
+    async def scene(s: Scene) -> None:
+        s.app._search("toy/field/2/g", "2arcsec")
+        await s.until(lambda: "reading ..." in s.text and "reading" in s.lines[0], "the wait")
+        await s.pilot.press("enter", "plus", "minus", "s", "l", "J")
+        for size in ((200, 60), (20, 5), (80, 24)):
+            await s.pilot.resize_terminal(*size)
+        await s.pilot.press("escape", "escape", "home", "down")
+        assert s.app.has_class("at-tree") and s.app.branches.cursor_line == 1
+        assert not gate.is_set() and s.app.loader.busy() > 0
+        gate.set()
+        await s.quiet()
+        assert s.app.image._region is not None and s.app.has_class("at-tree")
+
+    browse(toy_archive, scene)

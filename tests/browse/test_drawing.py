@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from corecube_cli.browse import braille, halfblocks, ticks
 from corecube_cli.browse.canvas import Canvas
 from corecube_cli.browse.images import Region
-from corecube_cli.browse.viewport import Viewport
+from corecube_cli.browse.viewport import Viewport, block_size
 
 RISE_AND_FALL = [0, 1, 2, 3, 4, 5, 6, 7, 7, 6, 5, 4, 3, 2, 1, 0]
 PEAK = [0.0] * 5 + [7.0] + [0.0] * 10
@@ -176,15 +176,15 @@ def test_the_cell_of_a_pixel_shows_it(
         port.zoom_by(way, x, y, columns, lines)
     port.follow(x, y, columns, lines)
     rows, cols = port.blocks(columns, lines)
-    zoom = max(port.zoom, 0)
-    number = np.arange(-(-ny >> zoom) * -(-nx >> zoom), dtype=float).reshape(-(-ny >> zoom), -1)
+    zoom, size = max(port.zoom, 0), block_size(port.zoom)
+    number = np.arange(-(-ny // size) * -(-nx // size), dtype=float).reshape(-(-ny // size), -1)
     part = number[slice(*rows), slice(*cols)]
     region = Region(zoom, rows, cols, part, np.zeros(part.shape, bool))
     values, inside, _ = port.pick(region, columns, lines)
     column, row = port.cell_of(x, y, columns, lines)
     assert 0 <= column < columns and 0 <= row < 2 * lines
     assert inside[row, column]
-    assert values[row, column] == number[y >> zoom, x >> zoom]
+    assert values[row, column] == number[y // size, x // size]
     if port.zoom <= 0:
         line = lines - 1 - row // 2
         back = port.pixel_of(column, line, columns, lines)
@@ -199,3 +199,20 @@ def test_a_canvas_cuts_what_does_not_fit_and_keeps_its_columns() -> None:
     assert canvas.text(0) == "y  ab"
     canvas.write(0, 0, "天a")
     assert canvas.text(0) == "□a ab"
+
+
+def test_the_mean_of_many_pixels_is_brighter_than_their_extremes() -> None:
+    """Noise of one sigma around a step: the bright cells follow the step."""
+    x = np.arange(2000.0)
+    truth = np.where(x < 1000, 1.0, 9.0)
+    flux = truth + np.random.default_rng(5).normal(0, 1, x.size)
+    window = braille.Window(0.0, 2000.0, -5.0, 15.0, 40, 20)
+    plot = braille.draw(x, flux, np.full(x.size, np.nan), np.ones(x.size, bool), window)
+    bright = plot.styles == braille.LINE
+    faint = plot.styles == braille.FAINT
+    assert faint.sum() > bright.sum() > 0
+    # 50 pixels a column: their mean is good to 0.14, a cell is 1 high
+    rows = [int(np.flatnonzero(bright[:, column])[0]) for column in (5, 35)]
+    assert [abs(15 - row - 0.5 - at) <= 1 for row, at in zip(rows, (1, 9), strict=True)] == [1, 1]
+    few = braille.draw(x, flux, flux * np.nan, x % 40 == 0, window)
+    assert not (few.styles == braille.FAINT).any()  # the line is what was measured

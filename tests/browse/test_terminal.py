@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -212,12 +213,26 @@ def test_in_tmux(environ: Environ, toy_archive: Path, tmp_path: Path) -> None:
         do("kill-server")
 
 
-def test_sigterm_ends_with_143_and_gives_the_screen_back(terminal: Any, toy_archive: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
+def test_signals_end_it_and_give_the_screen_back(
+    terminal: Any, toy_archive: Path, number: signal.Signals, code: int
+) -> None:
     screen = terminal(words(toy_archive))
     screen.until(b"all spectra")
-    screen.process.terminate()
-    assert screen.ended() == 143
+    screen.process.send_signal(number)
+    assert screen.ended() == code
     assert b"\x1b[?1049l" in screen.seen and b"Traceback" not in screen.seen
+
+
+def test_a_terminal_that_is_closed_ends_it(terminal: Any, toy_archive: Path) -> None:
+    """Without a signal, as under nohup: no program is left that runs for nobody."""
+    screen = terminal(words(toy_archive))
+    screen.until(b"all spectra")
+    os.close(screen.master)
+    screen.master = os.open(os.devnull, os.O_RDWR)
+    assert screen.process.wait(SECONDS) == 129
 
 
 def test_a_bug_ends_with_1_and_a_saved_traceback(

@@ -132,14 +132,14 @@ def test_rising_means_that_what_is_finite_rises(values: Any) -> None:
         assert (np.diff(finite) > 0).all()
 
 
-# -- either values or a grid ---------------------------------------------------------------------
+# -- either values, a grid ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("given_", "says"),
     [
-        ({}, "either values or a grid"),
-        ({"values": np.arange(3.0), "step": 1e-4}, "either values or a grid"),
+        ({}, "either values, a grid"),
+        ({"values": np.arange(3.0), "step": 1e-4}, "either values, a grid"),
         ({"step": -1e-4, "count": 3}, "needs count >= 0 and step > 0"),
         ({"step": np.nan, "count": 3}, "needs count >= 0 and step > 0"),
         ({"step": 1e-4, "count": -1}, "needs count >= 0 and step > 0"),

@@ -181,6 +181,14 @@ def test_distance_against_brute_force(
     assert found == pytest.approx(nearest, abs=2e-3)
 
 
+def test_a_flat_track_is_not_moved_by_a_turn() -> None:
+    track = lists.Track(1, 1, 50.0 - 1e-4 * 150.0, 1e-4)  # at Dec 50 in RA 150
+    ra = np.array([150.0, 150.0, 150.0])
+    # another turn of RA would have it 130 arcsec north or south
+    found = distance(track, ra, np.array([50.0, 50.036, 49.964]))
+    np.testing.assert_allclose(found, [0.0, 129.6, 129.6], atol=0.01)
+
+
 def test_galaxy_is_three_times_its_ellipse() -> None:
     galaxy = lists.Galaxy("g", 150.0, 60.0, 2.0, 1.0, 90.0)  # its long axis points east
     minute = 1 / 60
@@ -249,3 +257,63 @@ def test_masks_change_without_ingesting_again(small: tuple[Path, Any], tmp_path:
             assert mask is not None
             assert bool((mask & late != 0).all()) is expected
     assert {p: p.stat().st_mtime_ns for p in (path / "shots").rglob("*.h5")} == before
+
+
+def test_each_list_comes_and_goes(small: tuple[Path, Any], tmp_path: Path) -> None:
+    """With a list its fibres are masked, without it they are not; nothing is read anew."""
+    import shutil
+
+    import corecube
+    from corecube.masks import value
+    from corecube.pipeline import ingest
+    from corecube.pipeline.latemasks import remask
+    from corecube.plugins import load
+
+    folder, truth = small
+    raw = tmp_path / "raw"
+    shutil.copytree(folder, raw)
+    path = tmp_path / "a.corecube"
+    caller = load("hetdex")
+    kept = [p for p in raw.rglob("*") if p.is_file() and "multi_" not in p.name]
+    paths = [*kept, *raw.rglob("multi*LL.fits.gz")]
+    ingest([str(p) for p in paths], path, caller, caller.instrument.config())
+    shutil.rmtree(raw)  # what follows works from the archive
+    with corecube.open(path) as archive:
+        fibers = archive.shot(f"hetdex/{truth['shot']}").rows("fibers", 0, 1)
+    named = {column.name: values[0] for column, values in fibers.columns.items()}
+    shotid, amp, exposure = named["shotid"], named["multiframe"], named["expnum"]
+    ra, dec = float(fibers.ra[0]), float(fibers.dec[0])
+    hours = ra / 15.0
+    place = f"{int(hours)}h{int(hours % 1 * 60):02d}m{hours * 60 % 1 * 60:.6f}s "
+    place += f"+{int(dec)}d{int(dec % 1 * 60):02d}m{dec * 60 % 1 * 60:.6f}s"
+    assert dec > 0
+    texts = {
+        "badamps": f"ifuslot ampid multiframe date_start date_end\n1 LL {amp} 20000101 20990101\n",
+        "badamps_single": f"shotid multiframe\n{shotid} {amp}\n",
+        "badfib": f"multiframe fibnum\n{amp} {named['fibnum']}\n",
+        "badpix": f"{amp} 0 1031 0 1031\n",
+        "badshots": f"0\n{shotid}\n",
+        "satellites": f"{shotid} {exposure} 0.0 {dec:.7f}\n",
+        "meteors": f"shotid a b\n{shotid} {dec:.7f} 0.0\n",
+        "galaxies": "Coords,PGC,SemiMajorAxis,SemiMinorAxis,PositionAngle\n"
+        f"{place},PGC 1,0.05,0.05,0.0\n",
+    }
+
+    def state(plane: str) -> bool:
+        with corecube.open(path) as archive:
+            mask = archive.shot(f"hetdex/{truth['shot']}").rows("fibers", 0, 1).mask
+        assert mask is not None
+        return bool((mask & np.uint32(value(plane)) != 0).any())
+
+    for name, text in texts.items():
+        plane = "source" if name == "galaxies" else "late"
+        listed = tmp_path / f"{name}.list"
+        listed.write_text(text)
+        assert not state(plane), name
+        config = HetdexConfig(**dict[str, Any]({name: listed}))
+        (done,) = remask(path, {"hetdex": (caller, config)})
+        assert done.state == "changed" and state(plane), (name, done)
+        (again,) = remask(path, {"hetdex": (caller, config)})
+        assert again.state != "changed", name
+        (done,) = remask(path, {"hetdex": (caller, HetdexConfig())})
+        assert done.state == "changed" and not state(plane), (name, done)

@@ -75,3 +75,13 @@ def test_noise_of_real_spectra(archive: Archive, hetdex_data: Path) -> None:
     )
     floor = error**2 - sky
     assert floor.mean() == pytest.approx(66.5, abs=0.3) and floor.std() < 2.6
+
+
+def test_errors_of_the_shot_are_right(archive: Archive) -> None:
+    """Though its flux is stored in steps as large as the error: percentiles would say 0.88."""
+    shot = archive.shot(SHOT)
+    frames = [shot.rows(name, 0, 2576) for name in ("fibers", "native")]
+    for frame in (*frames, shot.frame("exp01_multi_319_074_052_RU")):
+        check = plugin.corecube_check_noise(frame, HetdexConfig())
+        # a million pixels and more: 0.1 %; sources and the slope of the sky add a little
+        assert check is not None and check.width == pytest.approx(1.0, abs=0.01), frame.name

@@ -13,6 +13,7 @@ import pytest
 from corecube.archive.reader import Archive
 from corecube.frames import Fibers
 from corecube.shots import FileInfo, ShotPlan
+from corecube_hetdex.astrometry import separation
 
 h5py = pytest.importorskip("h5py")
 
@@ -156,3 +157,34 @@ def test_entries_are_planned_by_amplifier(
     assert plan.key == "20260101v007.h5" and list(plan.entries) == [ENTRY]
     (info,) = identified(unpacked)
     assert info.facts["rows"] == {ENTRY: [[0, 112]]}
+
+
+def test_it_agrees_with_the_files_of_the_amplifier(archive: Archive) -> None:
+    """The shot file was made of one amplifier of the shot by the survey's own scripts."""
+    one, other = (archive.shot(f"hetdex/{name}") for name in ("20260101v007.h5", "20260101v007"))
+    ids = other.texts("/fibers/fibers/id")
+    first = ids.index("20260101007_1_multi_319_074_052_LU_001")
+    for group in ("fibers", "native"):
+        release, files = one.rows(group, 0, 112), other.rows(group, first, first + 112)
+        assert release.id == files.id and release.unit == files.unit
+        assert release.wave.medium == files.wave.medium
+        np.testing.assert_array_equal(release.wave.wavelength(), files.wave.wavelength())
+        np.testing.assert_array_equal(release.flux, files.flux)
+        assert release.error is not None and files.error is not None
+        np.testing.assert_array_equal(release.error, files.error)
+        assert release.mask is not None and files.mask is not None
+        np.testing.assert_array_equal(release.mask, files.mask)
+        np.testing.assert_array_equal(release.bits["dq"].values, files.bits["dq"].values)
+        assert release.layers.keys() == files.layers.keys()
+        for name, layer in release.layers.items():
+            assert layer.unit == files.layers[name].unit
+            np.testing.assert_array_equal(layer.values, files.layers[name].values, err_msg=name)
+        # float32 of the release: steps of 0.11 arcsec in RA, which cos(dec) makes smaller
+        assert separation(release.ra, release.dec, files.ra, files.dec).max() < 0.05
+        if group == "fibers":
+            start = np.broadcast_to(files.times.start, (112,))
+            np.testing.assert_allclose(release.times.start, start, rtol=0, atol=1e-9)
+            for name in ("ifux", "ifuy", "fpx", "fpy"):
+                np.testing.assert_allclose(column(release, name), column(files, name), atol=2e-5)
+            for name in ("multiframe", "fibnum", "shotid", "contid", "fiber_to_fiber"):
+                np.testing.assert_array_equal(column(release, name), column(files, name))

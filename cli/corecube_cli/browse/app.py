@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -17,7 +15,7 @@ from textual.message import Message
 from textual.widgets import Footer, Static, Tree
 
 from corecube.text import printable
-from corecube_cli.browse import contents, facts, images, questions, rowsources, spectra
+from corecube_cli.browse import contents, facts, images, questions, rowsources, signals, spectra
 from corecube_cli.browse.archivetree import ArchiveTree
 from corecube_cli.browse.details import Details
 from corecube_cli.browse.fitting import cut
@@ -39,8 +37,7 @@ from corecube_cli.browse.places import (
 from corecube_cli.browse.prompt import Prompt
 from corecube_cli.browse.rowtable import RowTable
 from corecube_cli.browse.spectrumview import SpectrumView
-from corecube_cli.console import count
-from corecube_cli.failures import TERMINATED
+from corecube_cli.browse.titlebar import TitleBar
 
 if TYPE_CHECKING:
     from textual.app import ComposeResult
@@ -60,10 +57,6 @@ _REST: Final = 0.06
 """Seconds that a cursor rests before what it stands on is read (50 to 100 ms are usual)."""
 _WATCH: Final = 2.0
 """Seconds between looks at whether the archive has changed."""
-_TICK: Final = 0.1
-_PATIENCE: Final = 0.1
-"""Seconds after which it is said that something is being read."""
-_TURNS: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _HERE: Final = "2arcsec"
 
 
@@ -120,11 +113,9 @@ class BrowseApp(App[int]):
         self._first = (question, radius)
         self.loader = Loader(path, self._deliver)
         self._rest: Timer | None = None
-        self._stands_on: Place | None = None
-        self._turn = 0
-        self._said = ""
         self._complaint = ""
         self._before = "tree"
+        self._wanted: Place | None = None
 
     def _deliver(self, job: Job) -> None:
         self.post_message(self.Answered(job))  # from the archive's thread, which this may be
@@ -134,7 +125,7 @@ class BrowseApp(App[int]):
     def compose(self) -> ComposeResult:
         """Give the parts."""
         colored = self.colored
-        yield Static(Text(""), id="title", markup=False)
+        yield TitleBar(self.path.name, self.loader, id="title")
         yield Prompt(id="prompt")
         with Horizontal(id="parts"):
             with Vertical(id="left"):
@@ -157,9 +148,8 @@ class BrowseApp(App[int]):
         self._go("tree")
         self._view(None)
         self.loader.start()
-        if not self.is_headless:  # else it comes in the middle of anything
-            loop = asyncio.get_running_loop()
-            loop.add_signal_handler(signal.SIGTERM, self.exit, TERMINATED)
+        if not self.is_headless:
+            signals.end_on_signals(self)
 
         def failed(problem: str) -> None:
             self.exit(1)
@@ -169,9 +159,10 @@ class BrowseApp(App[int]):
             question, radius = self._first
             if question:
                 self._search(question, radius or questions.RADIUS)
+            else:
+                self._fill_right()
 
         self.loader.ask("overview", self._open_first, opened, failed)
-        self.set_interval(_TICK, self._tick)
         self.set_interval(_WATCH, self._watch)
 
     def _open_first(self, archive: Any) -> Overview:
@@ -233,7 +224,16 @@ class BrowseApp(App[int]):
         self.set_class(width >= 160 and height >= WIDE[1], "very-wide")
         need = f"corecube browse needs {SMALLEST[0]} x {SMALLEST[1]}, this is {width} x {height}"
         self.query_one("#small", Static).update(Text(cut(need, width)))
-        self._write_title()
+        self._fill_right()
+
+    def _fill_right(self) -> None:
+        """Show all shots where there is room for a table and nothing has been asked for."""
+        wanted = self.has_class("wide") and self.overview is not None
+        if wanted and self.rows.source is None and self.view is None:
+            self.loader.ask(
+                "table", rowsources.open_shots,
+                lambda source: self._show_table(source, focus=False), self._fail_view, PREVIEW,
+            )  # fmt: skip
 
     def _go(self, part: str) -> None:
         """Say which part the user is in; small screens show only that."""
@@ -266,41 +266,19 @@ class BrowseApp(App[int]):
         elif focused in parts:
             self._go(parts[focused])
 
-    # -- title -----------------------------------------------------------------------------------
-
-    def _tick(self) -> None:
-        waited = self.loader.busy()
-        self._turn += 1
-        said = f"{_TURNS[self._turn % len(_TURNS)]} reading" if waited > _PATIENCE else ""
-        if said != self._said:
-            self._said = said
-            self._write_title()
-
-    def _write_title(self) -> None:
-        parts = [" corecube browse", printable(self.path.name)]
-        if self.overview is not None:
-            about = self.overview
-            parts.append(
-                f"{count(about.shots, 'shot')}, {count(about.fibers, 'fibre')}, "
-                f"{count(about.images, 'image')}"
-            )
-        width = self.size.width
-        text = cut("  ".join(parts), max(width - 12, 0))
-        end = self._said
-        self.query_one("#title", Static).update(
-            Text(text + " " * max(0, width - len(text) - len(end) - 1) + end, no_wrap=True)
-        )
-
     # -- the tree --------------------------------------------------------------------------------
 
     def _fill(self, overview: Overview) -> None:
         self.overview = overview
         self._show_archive()
         self.branches.fill(overview)
-        self._write_title()
+        self.query_one("#title", TitleBar).tell(overview)
 
     def _watch(self) -> None:
-        """Look whether somebody has written into the archive."""
+        """Look whether somebody has written into the archive, or closed the terminal."""
+        if not self.is_headless and signals.terminal_gone():
+            signals.end(self, signals.HUNG_UP)
+            return
 
         def then(overview: Overview) -> None:
             if self.overview is not None and overview.generation != self.overview.generation:
@@ -346,7 +324,6 @@ class BrowseApp(App[int]):
         self.details.show([about, facts.Section("where to go", [], lines)])
 
     def _show_facts(self, place: Place) -> None:
-        self._stands_on = place
         self.loader.ask(
             "details", lambda a: facts.facts_of(a, place), self.details.show, self.details.fail,
             PREVIEW,
@@ -387,23 +364,26 @@ class BrowseApp(App[int]):
             "table", lambda a: rowsources.open_rows(a, place), self._show_table, self._fail_view
         )
 
-    def _show_table(self, source: RowSource) -> None:
+    def _show_table(self, source: RowSource, *, focus: bool = True) -> None:
         self._view(None)
         self.rows.styles.max_height = max(source.count, 1) + 3
         title = f" {source.title}   {source.count} {'row' if source.count == 1 else 'rows'}"
         self.query_one("#table-title", Static).update(Text(title, no_wrap=True))
         self.add_class("has-rows")
         self.rows.show(source)
-        self._go("rows")
-        self.rows.focus()
+        if focus:
+            self._go("rows")
+            self.rows.focus()
 
     def _fail_view(self, problem: str) -> None:
         self._view("message", problem)
+        if not self.query_one("#right").display:  # a small screen, and the user is in the tree
+            self.notify(f"! {problem}", severity="error", markup=False, timeout=10)
 
     def on_row_table_moved(self, event: RowTable.Moved) -> None:
         """Show what the cursor of the table rests on."""
         source = self.rows.source
-        if source is not None:
+        if source is not None and event.row < source.count and not self.branches.has_focus:
             place = source.place(event.row)
             self._later(lambda: self._open(place, focus=False))
 
@@ -412,8 +392,11 @@ class BrowseApp(App[int]):
         source = self.rows.source
         assert source is not None
         place = source.place(event.row)
-        if event.wish == "exposures" and isinstance(place, Fiber):
-            self._exposures(place)
+        if event.wish == "exposures":
+            if isinstance(place, Fiber):
+                self._exposures(place)
+            else:
+                self.notify("only spectra have more spectra", markup=False, timeout=3)
         elif event.wish == "same place":
             self._same_place(place)
         elif isinstance(place, Shot):
@@ -432,7 +415,7 @@ class BrowseApp(App[int]):
             title = f"more spectra of {row.name}"
             return rowsources.named_rows(found, title) if found else None
 
-        def then(source: FixedRows | None) -> None:
+        def then(source: RowSource | None) -> None:
             if source is None:
                 self.notify("this fibre has no more spectra", markup=False, timeout=3)
             else:
@@ -441,13 +424,13 @@ class BrowseApp(App[int]):
         self.loader.ask("table", read, then, self._fail_view)
 
     def _same_place(self, place: Place) -> None:
-        def read(archive: Any) -> FixedRows | None:
+        def read(archive: Any) -> RowSource | None:
             ra, dec = facts.place_of(archive, place)
             if ra is None or dec is None:
                 return None
             return questions.ask(archive, f"{ra!r} {dec!r}", _HERE)
 
-        def then(source: FixedRows | None) -> None:
+        def then(source: RowSource | None) -> None:
             if source is None:
                 self.notify("this has no place on the sky", markup=False, timeout=3)
             else:
@@ -464,20 +447,19 @@ class BrowseApp(App[int]):
     def _open(self, place: Place, *, focus: bool) -> None:
         """Read what a place stands for and show it."""
         urgency = USER if focus else PREVIEW
+        self._wanted = place if focus else None
         if focus and self._rest is not None:  # else the cursor's rest would overtake the user
             self._rest.stop()
             self._rest = None
         if isinstance(place, Fiber):
-            self._stands_on = place
             self.loader.ask(
                 "view", lambda a: spectra.read_spectrum(a, place),
-                lambda found: self._show_spectrum(found, focus), self._fail_view, urgency,
+                lambda found: self._show_spectrum(found), self._fail_view, urgency,
             )  # fmt: skip
         elif isinstance(place, Picture):
-            self._stands_on = place
             self.loader.ask(
                 "view", lambda a: images.read_facts(a, place),
-                lambda found: self._show_image(found, focus), self._fail_view, urgency,
+                lambda found: self._show_image(found), self._fail_view, urgency,
             )  # fmt: skip
         elif not isinstance(place, Instrument | Folder | More):
             self._view(None)
@@ -487,19 +469,19 @@ class BrowseApp(App[int]):
         """Show what is known of what has come into the view; it may take longer than that."""
         self.loader.ask("details", read, self.details.show, self.details.fail, PREVIEW)
 
-    def _show_spectrum(self, found: Spectrum, focus: bool) -> None:
+    def _show_spectrum(self, found: Spectrum) -> None:
         self.spectrum.show(found)
         self._show_details(lambda archive: spectra.spectrum_facts(archive, found))
         self._view("spectrum")
-        if focus:
+        if self._wanted == found.place:
             self._go("view")
             self.spectrum.focus()
 
-    def _show_image(self, found: Facts, focus: bool) -> None:
+    def _show_image(self, found: Facts) -> None:
         self._view("image")
         self.image.show(found)
         self._show_details(lambda archive: facts.image_facts(archive, found.place))
-        if focus:
+        if self._wanted == found.place:
             self._go("view")
             self.image.focus()
 
@@ -510,7 +492,8 @@ class BrowseApp(App[int]):
         self.prompt.open()
 
     def on_prompt_closed(self) -> None:
-        """Go back to where the keys went before."""
+        """Go back to where the keys went before; the answer is not waited for."""
+        self._give_up()
         self.prompt.display = False
         self._refocus()
 
@@ -529,7 +512,7 @@ class BrowseApp(App[int]):
         self._search(event.text, event.radius)
 
     def _search(self, text: str, radius: str) -> None:
-        def then(source: FixedRows) -> None:
+        def then(source: RowSource) -> None:
             self.prompt.display = False
             self._show_table(source)
 
@@ -564,7 +547,8 @@ class BrowseApp(App[int]):
         self.details.focus()
 
     def action_step_back(self) -> None:
-        """Go one step back: details, view, table, tree."""
+        """Go one step back: details, view, table, tree; give up a table that is being read."""
+        self._give_up()
         if self.has_class("at-details"):
             self._go(self._before)
             self._refocus()
@@ -574,6 +558,11 @@ class BrowseApp(App[int]):
         elif not self.has_class("at-tree"):
             self._go("tree")
             self.branches.focus()
+
+    def _give_up(self) -> None:
+        """Forget a table that was asked for, and show a view that comes without going there."""
+        self.loader.forget("table")
+        self._wanted = None
 
     def action_leave(self) -> None:
         """Quit, but only from the tree."""

@@ -76,11 +76,7 @@ class Details(VerticalScroll, can_focus=True):
                 text.append(("\n" + " " * (column + 1)).join(lines) + "\n")
             verbatim = section.title == "header"
             for line in section.lines[:_LINES]:
-                pieces = (
-                    [line]
-                    if verbatim
-                    else wrap(line, width, subsequent_indent="  ", break_on_hyphens=False)
-                )
+                pieces = [line] if verbatim else wrap_line(line, width)
                 text.append("\n".join(pieces) + "\n")
             if len(section.lines) > _LINES:
                 text.append(f"... {len(section.lines) - _LINES} more lines\n", self._style(DIM))
@@ -98,3 +94,14 @@ class Details(VerticalScroll, can_focus=True):
 
     def _style(self, color: str, *, bold: bool = False) -> Style:
         return Style(color=color, bold=bold) if self._colored else Style(bold=bold)
+
+
+def wrap_line(line: str, width: int) -> list[str]:
+    """Return a line in pieces; those after the first are indented, folders break at slashes."""
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    if not line.endswith("/"):
+        return wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
+    gap = "\x00"  # cannot be in a text that has been made printable
+    parts = line.replace(" ", gap).replace("/", "/ ")
+    pieces = wrap(parts, width, subsequent_indent=indent, break_on_hyphens=False)
+    return [piece.replace("/ ", "/").replace(gap, " ") for piece in pieces]

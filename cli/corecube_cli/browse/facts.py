@@ -244,10 +244,14 @@ def _sources(archive: Archive, record: ShotRecord, names: Iterable[str] | None) 
         info for info in archive.shot(record).infos
         if wanted is None or info.source.path.rsplit("/", 1)[-1] in wanted
     ]  # fmt: skip
+    folder = ""
     for info in infos[:_SOURCES]:
-        section.lines.append(
-            printable(f"{info.source.path} ({info.source.kind}, {size_text(info.source.size)})")
-        )
+        where, slash, name = info.source.path.rpartition("/")
+        if where != folder:
+            folder = where
+            section.lines.append(printable(f"{where}{slash}"))
+        said = f"{info.source.kind}, {size_text(info.source.size)}"
+        section.lines.append(printable(f"{'  ' * bool(slash)}{name} ({said})"))
     if len(infos) > _SOURCES:
         section.lines.append(f"... {len(infos) - _SOURCES} more")
     return section

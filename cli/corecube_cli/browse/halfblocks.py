@@ -11,7 +11,7 @@ from corecube_cli.browse.canvas import Canvas
 
 FloatArray = npt.NDArray[np.floating]
 
-STRETCHES: Final = ("asinh", "linear", "full range")
+STRETCHES: Final = ("asinh", "linear", "full range", "on screen")
 _SOFT: Final = 10.0
 """asinh(10 t) / asinh(10): linear below a tenth of the range, logarithmic above."""
 _SIGMAS: Final = 1.4826
@@ -31,12 +31,12 @@ def limits(sample: FloatArray, stretch: str) -> tuple[float, float]:
     stretch : str
         One of `STRETCHES`. asinh: from 1.5 sigma below the median to percentile 99.5 or 10 sigma
         above it, whichever is more, with sigma from the median absolute deviation; linear:
-        percentiles 1 and 99; else the whole range.
+        percentiles 1 and 99; "on screen" the same, of what is shown; else the whole range.
     """
     values = sample[np.isfinite(sample)]
     if not values.size:
         return 0.0, 1.0
-    borders = (1.0, 99.0) if stretch == "linear" else (0.0, 100.0)
+    borders = (1.0, 99.0) if stretch in ("linear", "on screen") else (0.0, 100.0)
     low, high = (float(part) for part in np.percentile(values, borders))
     if stretch == "asinh":
         median, bright = (float(part) for part in np.percentile(values, (50.0, 99.5)))

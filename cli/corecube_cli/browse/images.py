@@ -17,6 +17,7 @@ from corecube_cli.browse.cells import measured
 from corecube_cli.browse.halfblocks import block_means
 from corecube_cli.browse.places import Picture
 from corecube_cli.browse.spectra import bit_texts
+from corecube_cli.browse.viewport import block_size
 
 if TYPE_CHECKING:
     from corecube.archive import Archive
@@ -72,12 +73,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of an image in blocks of 2**zoom pixels.
+    """A part of an image in blocks.
 
     Attributes
     ----------
     zoom : int
-        0 or more.
+        0 or more; the blocks are of `block_size` of it.
     rows, columns : (int, int)
         In blocks, last exclusive.
     values : float array
@@ -192,27 +193,32 @@ def _sky_of(cards: Any) -> ToSky | None:
 
 
 def _sample(shot: StoredShot, name: str, shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Return valid original pixels, evenly taken."""
+    """Return valid original pixels, evenly taken; if there are none, those that are masked."""
     ny, nx = shape
     if ny * nx <= _WHOLE:
         spans = [(0, ny)]
     else:
-        firsts = np.linspace(0, ny - _STRIPE_ROWS, _STRIPES).astype(int).tolist()
-        spans = [(first, first + _STRIPE_ROWS) for first in firsts]
-    found = []
+        rows = min(ny, _STRIPE_ROWS)
+        firsts = sorted(set(np.linspace(0, ny - rows, _STRIPES).astype(int).tolist()))
+        spans = [(first, first + rows) for first in firsts]
+    found, every = [], []
     for first, last in spans:
         flux = shot.read(f"/images/{name}/flux", slice(first, last))
         mask = shot.read(f"/images/{name}/mask", slice(first, last))
         found.append(np.where(masks.valid(mask), flux, np.nan).ravel())
+        every.append(flux.ravel())
     sample = np.concatenate(found)
+    if not np.isfinite(sample).any():
+        sample = np.concatenate(every)
     sample = sample[:: max(1, sample.size // _SAMPLE)]
     return np.asarray(sample[np.isfinite(sample)])
 
 
 def read_region(archive: Archive, facts: Facts, zoom: int, rows: Span, columns: Span) -> Region:
-    """Read a part of an image in blocks of 2**zoom pixels; runs in the archive's thread.
+    """Read a part of an image in blocks of `block_size` pixels; runs in the archive's thread.
 
-    Blocks up to the pyramid's last level come from it, larger ones are means of that level's.
+    They are taken from the pyramid, or are means of the blocks of its largest level that divides
+    them.
 
     Parameters
     ----------
@@ -221,13 +227,13 @@ def read_region(archive: Archive, facts: Facts, zoom: int, rows: Span, columns: 
     """
     shot = archive.shot(archive.record(facts.place.shot))
     name = facts.place.name
-    level = min(zoom, facts.levels)
-    size = 1 << (zoom - level)
+    block = block_size(zoom)
+    level = min((block & -block).bit_length() - 1, facts.levels)
+    size = block >> level
     ny, nx = (-(-length >> level) for length in facts.shape)
-    span = [
-        (part[0] * size, min(part[1] * size, length))
-        for part, length in ((rows, ny), (columns, nx))
-    ]
+    span = (
+        (rows[0] * size, min(rows[1] * size, ny)), (columns[0] * size, min(columns[1] * size, nx))
+    )  # fmt: skip
     key = (slice(*span[0]), slice(*span[1]))
     if level == 0:
         values = shot.read(f"/images/{name}/flux", key)
@@ -236,11 +242,11 @@ def read_region(archive: Archive, facts: Facts, zoom: int, rows: Span, columns: 
             values = block_means(np.where(bad, np.nan, values), size)
             bad = block_means(bad.astype(np.float32), size) > 0.5
     else:
-        where = f"/images/{name}/pyramid/{level}"
-        values = shot.read(f"{where}/flux", key)
+        found = shot.level(name, level, *span)
+        values = found.flux
         bad = ~np.isfinite(values)
-        if f"{where}/coverage" in shot.description["arrays"]:
-            bad |= shot.read(f"{where}/coverage", key) < 0.5
+        if found.coverage is not None:
+            bad |= found.coverage < 0.5
         if size > 1:
             values = block_means(values, size)
             bad = block_means(bad.astype(np.float32), size) > 0.5

@@ -64,7 +64,7 @@ class ImageView(Widget, can_focus=True):
         self.marks = True
         self.problem = ""
         self._port = Viewport((1, 1))
-        self._fitted = True
+        self._fitted = self._opening = True
         self._region: Region | None = None
         self._tile: Tile | None = None
         self._limits: tuple[float, float] = (0.0, 1.0)
@@ -95,7 +95,7 @@ class ImageView(Widget, can_focus=True):
         elif not same:
             self.x, self.y = nx // 2, ny // 2
             self._port = Viewport(facts.shape)
-            self._fitted = True
+            self._fitted = self._opening = True
         self._changed()
 
     def move_to_pixel(self, x: int, y: int) -> None:
@@ -138,6 +138,8 @@ class ImageView(Widget, can_focus=True):
         if self.facts is not None and self.size.width:
             if self._fitted:
                 self._port.fit(*self._cells)
+                if self._opening:
+                    self._port.thicken()
             self._ask()
         self._lines = None
         self.refresh()
@@ -221,21 +223,24 @@ class ImageView(Widget, can_focus=True):
         if facts is None:
             return canvas
         strong = paint.STRONG_STYLE if self.has_focus else paint.TEXT_STYLE
-        low, high = self._limits
-        title = "▶" * self.has_focus + " " * (not self.has_focus) + facts.name
-        about = [self._port.scale, self._compass or "no WCS", "x masked" if self.marks else ""]
-        paint.headline(canvas, 0, title, joined(about, width), strong)
-        canvas.write(1, 1, joined(self.readout(), width - 1), paint.TEXT_STYLE)
-        flags = " " + joined(self.flags(), width - 1)
-        paint.headline(
-            canvas, 2, flags, f"{self.stretch} {low:.4g} to {high:.4g}", paint.TEXT_STYLE
-        )
         if self.problem:
             canvas.write(_ABOVE, 1, joined([f"! {self.problem}"], width - 1), paint.MARK_STYLE)
         elif self._region is not None and height > _ABOVE:
             self._draw_picture(canvas, self._region)
         elif height > _ABOVE:
             canvas.write(_ABOVE, 1, "reading ...", paint.DIM_STYLE)
+        low, high = self._limits
+        title = "▶" * self.has_focus + " " * (not self.has_focus) + facts.name
+        part = "" if self._port.whole(*self._cells) else " part"
+        about = [
+            self._port.scale + part, self._compass or "no WCS", "x masked" if self.marks else "",
+            f"means of {self._port.step} x {self._port.step}" if self._port.step > 1 else "",
+        ]  # fmt: skip
+        paint.headline(canvas, 0, title, about, strong, keep=2)
+        canvas.write(1, 1, joined(self.readout(), width - 1), paint.TEXT_STYLE)
+        flags = " " + joined(self.flags(), width - 1)
+        said = [f"{self.stretch} {low:.4g} to {high:.4g}", facts.unit]
+        paint.headline(canvas, 2, flags, said, paint.TEXT_STYLE)
         return canvas
 
     def _draw_picture(self, canvas: Canvas, region: Region) -> None:
@@ -243,6 +248,9 @@ class ImageView(Widget, can_focus=True):
         lines = min(lines, canvas.size[0] - _ABOVE)
         values, inside, masked = self._port.pick(region, columns, lines)
         count = self._greys
+        if self.stretch == halfblocks.STRETCHES[-1]:
+            seen = values[inside & ~masked] if (inside & ~masked).any() else values[inside]
+            self._limits = halfblocks.limits(seen, self.stretch)
         bright = halfblocks.levels(values, *self._limits, self.stretch, count)
         marked = masked & self.marks
         picture = halfblocks.half_blocks(bright, inside, marked, count, colored=self._colored)
@@ -265,7 +273,7 @@ class ImageView(Widget, can_focus=True):
 
     def action_move(self, right: int, up: int) -> None:
         """Move by pixels of the screen, at least one of the image each."""
-        step = 1 << max(self._port.zoom, 0)
+        step = self._port.step
         self.move_to_pixel(self.x + right * step, self.y + up * step)
 
     def action_zoom(self, way: int) -> None:
@@ -276,7 +284,7 @@ class ImageView(Widget, can_focus=True):
 
     def action_fit(self) -> None:
         """Show the whole image."""
-        self._fitted = True
+        self._fitted, self._opening = True, False
         self._changed()
 
     def action_original(self) -> None:

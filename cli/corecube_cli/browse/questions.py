@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from corecube.errors import QueryError
-from corecube_cli.browse.rowsources import FixedRows, answer_rows, named_rows
+from corecube_cli.browse.rowsources import AnswerRows, FixedRows, named_rows
 
 if TYPE_CHECKING:
     from corecube.archive import Archive
@@ -25,7 +25,7 @@ def row_number(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def ask(archive: Archive, text: str, radius: str) -> FixedRows:
+def ask(archive: Archive, text: str, radius: str) -> AnswerRows | FixedRows:
     """Answer a question: what lies around a position, or what has a name.
 
     Parameters
@@ -57,6 +57,6 @@ def ask(archive: Archive, text: str, radius: str) -> FixedRows:
             raise (no_position if meant else no_name) from None
         return named_rows(found, f"named {text.strip()}")
     result = archive.cone((position.ra, position.dec), degrees)
-    return answer_rows(
+    return AnswerRows(
         result, f"{format_position(position)} (ICRS, degrees) within {format_radius(degrees)}"
     )

@@ -173,6 +173,52 @@ class FixedRows:
         return list(zip(*(column[first:last] for column in self.columns), strict=True))
 
 
+class ShotRows:
+    """The shots of an archive as they are in its catalogue; nothing is read.
+
+    Parameters
+    ----------
+    records : sequence of ShotRecord
+    """
+
+    title: str = "all shots"
+    heads: tuple[Head, ...] = (
+        Head("instrument"), Head("shot"), Head("kind"), Head("images", "", True),
+        Head("spectra", "", True), Head("start", "MJD", True), Head("title"),
+    )  # fmt: skip
+
+    def __init__(self, records: Sequence[ShotRecord]) -> None:
+        self._records = list(records)
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self._records)
+
+    def place(self, row: int) -> Shot:
+        """Return the shot of a row."""
+        return Shot(self._records[row].identity)
+
+    def read(self, archive: Archive, first: int, last: int) -> Cells:
+        """Return the cells of some rows."""
+        records = self._records[first:last]
+        start = np.array([np.nan if r.start is None else r.start for r in records], np.float64)
+        days = cells.fixed(start, _TIME_DECIMALS)
+        return [
+            (
+                printable(r.instrument), printable(r.key), printable(r.kind), str(len(r.images)),
+                str(sum(int(about["rows"]) for about in r.groups.values())), day,
+                cells.text_cells([r.title])[0],
+            )
+            for r, day in zip(records, days, strict=True)
+        ]  # fmt: skip
+
+
+def open_shots(archive: Archive) -> ShotRows:
+    """Return the table of all shots."""
+    return ShotRows(list(archive.state.catalogue.by_identity.values()))
+
+
 # -- tables of places ------------------------------------------------------------------------------
 
 
@@ -249,39 +295,69 @@ _ANSWER_HEADS: Final = (
 _SEPARATION_DECIMALS: Final = 3
 
 
-def answer_rows(result: Result, title: str) -> FixedRows:
-    """Return an answer as one list: spectra, then images, each by separation."""
-    columns: list[list[str]] = [[] for _ in _ANSWER_HEADS]
-    for kind, table in (("spectrum", result.fibers), ("image", result.images)):
-        if not len(table):
-            continue
+class AnswerRows:
+    """An answer as one list: spectra, then images, each by separation.
 
-        def texts(name: str, table: Rows = table) -> list[str]:
-            return [str(value) for value in table[name].values.tolist()]
+    Parameters
+    ----------
+    result : Result
+    title : str
+    """
 
-        def numbers(name: str, table: Rows = table) -> npt.NDArray[np.float64]:
-            return np.asarray(table[name].values, dtype=np.float64)
+    heads: tuple[Head, ...] = _ANSWER_HEADS
 
-        parts = ["instrument", "shot", *(["group"] if kind == "spectrum" else []), "id"]
-        names = ["/".join(name) for name in zip(*map(texts, parts), strict=True)]
-        some: list[list[str]] = [
-            [kind] * len(names), [printable(name) for name in names],
-            cells.fixed(numbers("separation"), _SEPARATION_DECIMALS),
-            cells.text_cells(texts("band") if "band" in table else [""] * len(names)),
-            cells.text_cells(texts("target")),
-            cells.degrees(numbers("ra")), cells.degrees(numbers("dec")),
-            cells.fixed(numbers("start"), _TIME_DECIMALS), cells.text_cells(texts("unit")),
-        ]  # fmt: skip
-        for column, more in zip(columns, some, strict=True):
-            column += more
-    places: list[Place] = [
-        Fiber(record.identity, group, row, result.center)
-        for record, group, row in result.fiber_places
-    ]
-    places += [
-        Picture(place.shot.identity, place.name, result.center) for place in result.image_places
-    ]
-    return FixedRows(title, _ANSWER_HEADS, columns, places)
+    def __init__(self, result: Result, title: str) -> None:
+        self.title = title
+        self._result = result
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self._result.fibers) + len(self._result.images)
+
+    def place(self, row: int) -> Fiber | Picture:
+        """Return what a row stands for."""
+        result = self._result
+        if row < len(result.fibers):
+            record, group, number = result.fiber_places[row]
+            return Fiber(record.identity, group, number, result.center)
+        image = result.image_places[row - len(result.fibers)]
+        return Picture(image.shot.identity, image.name, result.center)
+
+    def read(self, archive: Archive, first: int, last: int) -> Cells:
+        """Return the cells of some rows."""
+        spectra = len(self._result.fibers)
+        return [
+            *_answer_cells("spectrum", self._result.fibers, slice(first, min(last, spectra))),
+            *_answer_cells(
+                "image", self._result.images, slice(max(first - spectra, 0), max(last - spectra, 0))
+            ),
+        ]
+
+
+def _answer_cells(kind: str, table: Rows, part: slice) -> Cells:
+    """Return the cells of rows of one of an answer's tables."""
+    size = len(range(*part.indices(len(table))))
+    if not size:
+        return []
+
+    def texts(name: str) -> list[str]:
+        return [str(value) for value in table[name].values[part].tolist()]
+
+    def numbers(name: str) -> npt.NDArray[np.float64]:
+        return np.asarray(table[name].values[part], dtype=np.float64)
+
+    parts = ["instrument", "shot", *(["group"] if kind == "spectrum" else []), "id"]
+    names = ["/".join(name) for name in zip(*map(texts, parts), strict=True)]
+    columns: list[list[str]] = [
+        [kind] * size, [printable(name) for name in names],
+        cells.fixed(numbers("separation"), _SEPARATION_DECIMALS),
+        cells.text_cells(texts("band") if "band" in table else [""] * size),
+        cells.text_cells(texts("target")),
+        cells.degrees(numbers("ra")), cells.degrees(numbers("dec")),
+        cells.fixed(numbers("start"), _TIME_DECIMALS), cells.text_cells(texts("unit")),
+    ]  # fmt: skip
+    return list(zip(*columns, strict=True))
 
 
 _NAMED_HEADS: Final = (Head("kind"), Head("name"), Head("about"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding
@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from corecube_cli.browse.fitting import cut, cut_middle
 from corecube_cli.browse.paint import ACCENT, DIM, MARK, TEXT
 
 if TYPE_CHECKING:
@@ -27,8 +28,10 @@ BLOCK: Final = 256
 _KEPT: Final = 64
 """Blocks that are kept in memory."""
 _WIDEST: Final = 40
-"""Columns of the terminal that one column of the table takes at most, but for names."""
+"""Columns of the terminal that one column of the table takes at most where not all have room."""
 _WIDEST_NAME: Final = 64
+_NAMES: Final = ("name", "id", "shot")
+"""Columns whose texts differ at their ends."""
 _GAP: Final = 2
 _HEADS: Final = 2
 """Lines that do not scroll: names and units."""
@@ -79,6 +82,7 @@ class RowTable(ScrollView, can_focus=True):
         self.problem = ""
         self._blocks: OrderedDict[int, Cells] = OrderedDict()
         self._asked: int | None = None
+        self._natural: list[int] = []
         self._widths: list[int] = []
 
     # -- what is shown ---------------------------------------------------------------------------
@@ -89,7 +93,7 @@ class RowTable(ScrollView, can_focus=True):
         self.source, self.problem = source, ""
         self._blocks.clear()
         self._asked = None
-        self._widths = [max(len(head.name), len(head.unit), 2) for head in source.heads]
+        self._natural = [max(len(head.name), len(head.unit), 2) for head in source.heads]
         self.cursor = max(0, min(cursor, source.count - 1))
         self._measure()
         self.scroll_to(0, 0, animate=False, force=True, immediate=True)
@@ -106,6 +110,16 @@ class RowTable(ScrollView, can_focus=True):
         return block[place] if block is not None and place < len(block) else None
 
     def _measure(self) -> None:
+        """Give each column its natural width, or cut the widest where there is no room."""
+        room = self.size.width - _GAP * len(self._natural) - 2
+        heads = self.source.heads if self.source else ()
+        most = max(self._natural, default=_WIDEST)
+        while most > _WIDEST and sum(min(wide, most) for wide in self._natural) > room:
+            most -= 1
+        self._widths = [
+            min(wide, max(most, _WIDEST_NAME) if head.name in _NAMES else most)
+            for wide, head in zip(self._natural, heads, strict=True)
+        ]
         width = sum(self._widths) + _GAP * len(self._widths) + 1
         count = self.source.count if self.source else 0
         self.virtual_size = Size(width, count + _HEADS)
@@ -139,11 +153,9 @@ class RowTable(ScrollView, can_focus=True):
         self._blocks[number] = cells
         while len(self._blocks) > _KEPT:
             self._blocks.popitem(last=False)
-        widths = self._widths
-        for column, head in enumerate(self.source.heads if self.source else ()):
-            most = _WIDEST_NAME if head.name == "name" else _WIDEST
+        for column in range(len(self._natural)):
             wide = max((cell_len(row[column]) for row in cells), default=0)
-            widths[column] = max(widths[column], min(wide, most))
+            self._natural[column] = max(self._natural[column], wide)
         self._measure()
         self._follow()
         self.refresh()
@@ -202,7 +214,8 @@ class RowTable(ScrollView, can_focus=True):
         for text, wide, head in zip(cells, self._widths, self.source.heads, strict=True):
             long = cell_len(text)
             if long > wide:
-                text = set_cell_size(text, wide - 1) + "…"
+                text = cut_middle(text, wide) if head.name in _NAMES else cut(text, wide)
+                text += " " * (wide - cell_len(text))
             elif head.right:
                 text = " " * (wide - long) + text
             else:
@@ -289,7 +302,8 @@ class RowTable(ScrollView, can_focus=True):
             self.move_to(row)
 
     def on_resize(self) -> None:
-        """Keep the cursor on the screen."""
+        """Keep the cursor on the screen, and the columns as wide as there is room for."""
+        self._measure()
         self._follow()
 
     def on_focus(self) -> None:

@@ -72,10 +72,9 @@ class Spectrum:
         return np.asarray(masks.valid(self.mask) & np.isfinite(self.flux))
 
     @property
-    def axis(self) -> str:
-        """What the wavelengths are: unit, medium, frame of rest."""
-        wave = self.frame.wave
-        return ", ".join(part for part in (wave.medium, wave.specsys) if part)
+    def axis(self) -> tuple[str, str]:
+        """What the wavelengths are: medium, frame of rest; "" where that is not known."""
+        return self.frame.wave.medium, self.frame.wave.specsys
 
     def readout(self, pixel: int) -> list[str]:
         """Return what is stored at a pixel: where, value with error."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
+from rich.cells import cell_len
 from textual.binding import Binding
 from textual.strip import Strip
 from textual.widget import Widget
@@ -134,10 +135,11 @@ class SpectrumView(Widget, can_focus=True):
             return canvas
         strong = paint.STRONG_STYLE if self.has_focus else paint.TEXT_STYLE
         target = printable(spectrum.frame.target[0]) if spectrum.frame.target else ""
-        title = joined(["▶" * self.has_focus + " " * (not self.has_focus) + spectrum.name, target],
-                       width)  # fmt: skip
-        info = joined([spectrum.frame.unit or "no unit", spectrum.axis], width)
-        paint.headline(canvas, 0, title, info, strong)
+        title = "▶" * self.has_focus + " " * (not self.has_focus) + spectrum.name
+        unit = spectrum.frame.unit or "no unit"
+        if cell_len(title) + cell_len(target) + cell_len(unit) + 5 <= width:
+            title = f"{title}  {target}".rstrip()
+        paint.headline(canvas, 0, title, [unit, *spectrum.axis], strong, keep=1)
         if not spectrum.shown.size:
             related = "; its other spectra are below it in the tree, or with 'e' in the table"
             canvas.write(2, 1, f"no pixels are stored for this fibre{related}", paint.MARK_STYLE)
@@ -147,13 +149,13 @@ class SpectrumView(Widget, can_focus=True):
         flags = " " + joined(spectrum.flags(pixel), width - 1)
         rows = height - _ABOVE - _BELOW
         if rows < 1 or width < _GUTTER + 4:
-            paint.headline(canvas, 2, flags, "", paint.TEXT_STYLE)
+            paint.headline(canvas, 2, flags, [], paint.TEXT_STYLE)
             return canvas
         said = self._draw_plot(canvas, spectrum, rows)
         paint.headline(canvas, 2, flags, said, paint.TEXT_STYLE)
         return canvas
 
-    def _draw_plot(self, canvas: Canvas, spectrum: Spectrum, rows: int) -> str:
+    def _draw_plot(self, canvas: Canvas, spectrum: Spectrum, rows: int) -> list[str]:
         """Draw plot and axes; return what is said of them."""
         width = self._plot_width
         shown = spectrum.shown
@@ -178,7 +180,7 @@ class SpectrumView(Widget, can_focus=True):
         canvas.styles[row, left : left + width] = paint.MARK_STYLE
         _x_axis(canvas, window, row + 1, spectrum.frame.wave.unit)
         self._draw_cursor(canvas, wave[self.cursor], window, rows)
-        return f"{said}, band 1 sigma"
+        return [said, "band ±1 sigma" if np.isfinite(error[part]).any() else "errors not known"]
 
     def _limits(self, flux: Any, error: Any, good: Any) -> tuple[float, float, str]:
         """Return the range of the y axis and what is said of it."""

@@ -13,7 +13,21 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = -4
 """A pixel of the image is 16 x 16 of the screen at most."""
-_SMALLEST: Final = 16
+_SMALLEST: Final = 31
+"""Blocks of 2**16 pixels."""
+_THIN: Final = 8
+"""Pixels of the screen that an image is wide and high when it is opened, if it has so many."""
+
+
+def block_size(zoom: int) -> int:
+    """Return the pixels along the side of a block: 1, 2, 3, 4, 6, 8, 12 ... for zoom 0, 1, 2 ...
+
+    Powers of two are levels of the pyramid; three halves of them let whole images fill more of
+    the screen.
+    """
+    if zoom <= 0:
+        return 1
+    return 1 << ((zoom + 1) // 2) if zoom % 2 else 3 << (zoom // 2 - 1)
 
 
 @dataclass
@@ -25,8 +39,8 @@ class Viewport:
     shape : (int, int)
         (ny, nx) of the image.
     zoom : int
-        A pixel of the screen is a block of 2**zoom pixels; below zero, a pixel of the image is
-        2**-zoom pixels of the screen.
+        A pixel of the screen is a block of `block_size` pixels; below zero, a pixel of the image
+        is 2**-zoom pixels of the screen.
     x, y : float
         The pixel of the image in the middle, 0-based.
     """
@@ -37,30 +51,43 @@ class Viewport:
     y: float = 0.0
 
     @property
+    def step(self) -> int:
+        """Pixels of the image that a pixel of the screen is at least."""
+        return block_size(self.zoom)
+
+    @property
     def scale(self) -> str:
-        """What a pixel of the screen is."""
-        if self.zoom > 0:
-            size = 1 << self.zoom
-            return f"1:{size}, means of {size} x {size}"
-        return "1:1" if self.zoom == 0 else f"{1 << -self.zoom}:1"
+        """How large the image is on the screen."""
+        return f"1:{self.step}" if self.zoom >= 0 else f"{1 << -self.zoom}:1"
+
+    @property
+    def _factor(self) -> float:
+        """Pixels of the screen for one of the image."""
+        return 1 / self.step if self.zoom >= 0 else float(1 << -self.zoom)
 
     def fit(self, columns: int, lines: int) -> None:
         """Show the whole image, as large as it fits."""
         ny, nx = self.shape
         self.x, self.y = (nx - 1) / 2, (ny - 1) / 2
         self.zoom = _LARGEST
-        while self.zoom < _SMALLEST and not self._fits(columns, 2 * lines):
+        while self.zoom < _SMALLEST and not self.whole(columns, lines):
             self.zoom += 1
 
-    def _fits(self, width: int, height: int) -> bool:
-        ny, nx = self.shape
-        if self.zoom >= 0:
-            return -(-nx >> self.zoom) <= width and -(-ny >> self.zoom) <= height
-        return nx << -self.zoom <= width and ny << -self.zoom <= height
+    def thicken(self) -> None:
+        """Zoom in on an image of which the whole is but a thin line, as of a long slit."""
+        while self.zoom > 0 and min(self.shape) < _THIN * self.step:
+            self.zoom -= 1
+
+    def whole(self, columns: int, lines: int) -> bool:
+        """Say whether the whole image fits at this zoom."""
+        return all(
+            -(-size // self.step) <= room if self.zoom >= 0 else size << -self.zoom <= room
+            for size, room in zip(self.shape, (2 * lines, columns), strict=True)
+        )
 
     def _origin(self, columns: int, lines: int) -> tuple[int, int]:
         """Return the screen pixel of the lower left corner; (0, 0) is that of pixel (0, 0)."""
-        factor = 2.0**-self.zoom
+        factor = self._factor
         return (
             int(np.floor((self.x + 0.5) * factor)) - columns // 2,
             int(np.floor((self.y + 0.5) * factor)) - lines,
@@ -87,7 +114,7 @@ class Viewport:
             low, high = first - extra, first + length + extra
             if self.zoom < 0:
                 low, high = low >> -self.zoom, -(-high >> -self.zoom)
-            count = -(-size >> max(self.zoom, 0))
+            count = -(-size // self.step)
             low = max(0, min(low, count - 1))
             spans.append((low, max(low + 1, min(high, count))))
         return spans[0], spans[1]
@@ -107,13 +134,14 @@ class Viewport:
             Whether there is a pixel, and whether it is masked.
         """
         left, bottom = self._origin(columns, lines)
-        shift = self.zoom - region.zoom
+        size = block_size(region.zoom)
         found = []
         for first, length, span in (
             (bottom, 2 * lines, region.rows), (left, columns, region.columns)
         ):  # fmt: skip
             place = np.arange(first, first + length)
-            place = place << shift if shift >= 0 else place >> -shift
+            pixel = place * self.step + self.step // 2 if self.zoom >= 0 else place >> -self.zoom
+            place = pixel // size
             found.append((place - span[0], (place >= span[0]) & (place < span[1])))
         (rows, rows_in), (cols, cols_in) = found
         inside = rows_in[:, None] & cols_in
@@ -124,9 +152,10 @@ class Viewport:
     def cell_of(self, x: int, y: int, columns: int, lines: int) -> tuple[int, int]:
         """Return column and row, counted in pixels of the screen from below, of a pixel."""
         left, bottom = self._origin(columns, lines)
-        factor = 2.0**-self.zoom
-        half = (factor - 1) / 2 if self.zoom < 0 else 0.0
-        return int(x * factor + half) - left, int(y * factor + half) - bottom
+        if self.zoom >= 0:
+            return x // self.step - left, y // self.step - bottom
+        half = (1 << -self.zoom) // 2  # as in `_origin`: the middle of a window is on the screen
+        return (x << -self.zoom) + half - left, (y << -self.zoom) + half - bottom
 
     def pixel_of(self, column: int, line: int, columns: int, lines: int) -> tuple[int, int]:
         """Return the pixel in the middle of a cell."""
@@ -134,9 +163,9 @@ class Viewport:
         across, up = left + column, bottom + 2 * (lines - 1 - line)
         if self.zoom < 0:
             return across >> -self.zoom, up >> -self.zoom
-        half = (1 << self.zoom) // 2
+        half = self.step // 2
         return tuple(  # type: ignore[return-value]
-            min((part << self.zoom) + half, size - 1) if part >= 0 else -1
+            min(part * self.step + half, size - 1) if part >= 0 else -1
             for part, size in ((across, self.shape[1]), (up, self.shape[0]))
         )
 
@@ -151,13 +180,18 @@ class Viewport:
         return moved
 
     def zoom_by(self, way: int, x: int, y: int, columns: int, lines: int) -> bool:
-        """Zoom in (-1) or out (1), so that a pixel stays where it is; say whether it went."""
+        """Zoom in (-1) or out (1) to the next power of two; a pixel stays where it is.
+
+        Says whether it went.
+        """
         zoom = self.zoom + way
-        ny, nx = self.shape
-        if zoom < _LARGEST or (zoom > 0 and max(nx, ny) >> zoom == 0):
+        if zoom > 1 and zoom % 2 == 0:
+            zoom += way
+        if zoom < _LARGEST or (zoom > 0 and max(self.shape) < block_size(zoom)):
             return False
-        factor = 2.0**way
+        factor = self._factor
         self.zoom = zoom
+        factor /= self._factor
         self.x, self.y = x + (self.x - x) * factor, y + (self.y - y) * factor
         self.follow(x, y, columns, lines)
         return True

@@ -29,7 +29,7 @@ app = new_app()
 _HELP = help_text(
     "Ask again for masks by lists that change, as of bad amplifiers.",
     "corecube masks virus.corecube",
-    "corecube masks virus.corecube --shot 20260101v007 --set bad_amplifiers=badamps.list",
+    "corecube masks virus.corecube --shot 20260101v007 --set hetdex.badamps=badamps.list",
     more="Asks the instruments for the late masks of stored shots, with the settings that these "
     "were made with and today's values of those that change no number. Only masks that have "
     "changed are stored; nothing is ingested again. A line for each shot whose masks have changed.",
@@ -109,28 +109,15 @@ def _settings(
     caller: Caller, callers: list[Caller], files: list[str] | None, overrides: list[str] | None
 ) -> Any:
     """Return the instrument's settings of today; refuse those that would change numbers."""
-    from corecube.config.declare import settings_of
     from corecube_cli.failures import UsageProblem
-    from corecube_cli.settings import instrument_settings, own_overrides
+    from corecube_cli.settings import current_settings, own_overrides
 
-    mine = own_overrides(caller.name, overrides)
-    if len(callers) > 1 and mine != (overrides or []):
+    if len(callers) > 1 and own_overrides(caller.name, overrides) != (overrides or []):
         raise UsageProblem(
             "--set needs the instrument's name here, as in "
             f"{caller.name}.{(overrides or [''])[0]}; or give --instrument"
         )
-    fields = settings_of(caller.instrument.config)
-    for text in mine:
-        section, _, rest = text.partition("=")[0].partition(".")
-        item = fields.get(rest.partition(".")[0].strip())
-        if section.strip() == caller.name and item is not None:
-            nested = "." in rest
-            if item[0].metadata.get("changes_numbers", True) and not nested:
-                raise UsageProblem(
-                    f"'{rest}' changes numbers, so the stored value counts; to change it, run "
-                    "'corecube ingest' again"
-                )
-    return instrument_settings(caller, files, overrides).section(caller.name)
+    return current_settings(caller, files, overrides)
 
 
 def _print(result: Remasked) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from corecube_cli.console import console, count
-from corecube_cli.parameters import Archive, command, help_text, new_app
+from corecube_cli.parameters import Archive, ConfigFiles, Overrides, command, help_text, new_app
 
 if TYPE_CHECKING:
     from corecube.plugins import Caller
@@ -24,7 +24,9 @@ _HELP = help_text(
     "corecube report s82.corecube sdss/2820-3-0122 -o report --json-only",
     more="NAME is a full name as 'query' prints it, the end of one, a target, or a short name that "
     "the instrument gives. Nothing but the archive is needed; factors, the check of the noise and "
-    "figures of its own are asked of the instrument if it is installed. Drawings need matplotlib.",
+    "figures of its own are asked of the instrument if it is installed, with the settings that the "
+    "shot was made with; --set changes those on which no stored number depends. Drawings need "
+    "matplotlib.",
 )
 _FORMATS = ("png", "svg", "pdf")
 _EXTRA = "pip install 'corecube[plot]'"
@@ -45,6 +47,8 @@ def write_report(
         ),
     ] = "png",
     json_only: Annotated[bool, typer.Option("--json-only", help="Draw nothing.")] = False,
+    config: ConfigFiles = None,
+    set_: Overrides = None,
 ) -> int:
     """Write a report and return the exit code."""
     from corecube.archive import open_archive
@@ -52,6 +56,7 @@ def write_report(
     from corecube_cli.failures import PLUGIN, UsageProblem
     from corecube_cli.naming import the_one
     from corecube_cli.outputs import folder_for, write_text
+    from corecube_cli.settings import current_settings
 
     if format not in _FORMATS:
         raise UsageProblem(f"'{format}' is no format of drawings; there are: {', '.join(_FORMATS)}")
@@ -59,7 +64,8 @@ def write_report(
         row = the_one(opened, name)
         folder = folder_for(output)
         caller, missing = _instrument(row.record.instrument)
-        made = report(row, caller, missing)
+        current = None if caller is None else current_settings(caller, config, set_)
+        made = report(row, caller, missing, current)
     for line in made.says:
         console.warn(line)
     text = json.dumps(made.numbers, indent=1, ensure_ascii=False, allow_nan=False)

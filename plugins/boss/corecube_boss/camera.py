@@ -28,6 +28,7 @@ from corecube.tracesets import TraceSet
 from corecube.units import FLUX_DENSITY
 from corecube_boss.columns import plugmap_of, rows_of
 from corecube_boss.names import FULL_HALVES, fiber_id, from_ranges
+from corecube_boss.noise import since, version_of
 from corecube_boss.plate import WDISP, bare_rows
 from corecube_boss.traces import trace_set, upside_down
 from corecube_sdssfiles.fibers import COADD, EXPOSURE_COLUMNS
@@ -179,6 +180,7 @@ def _fibers(
     if calibrated:
         camera.keep("wdisp", camera.image(kind, camera.main, 4, every), "pix", WDISP)
     _vectors(camera)
+    _lacking(camera)
     noise = _read_noise(header)
     if noise is not None:
         camera.calibration["readnoise"] = Array(
@@ -281,6 +283,18 @@ def _vectors(camera: _Camera) -> None:
             np.array([first, step]), "", ("value",),
             "log10 of the first wavelength of fluxdistort in Angstrom, and its step.",
         )  # fmt: skip
+
+
+def _lacking(camera: _Camera) -> None:
+    """Note which files on the way from electrons to flux are not at hand."""
+    wanted = ["spCFrame", "spFrame", "spFlat", "spFluxcalib", "spFluxcorr", "spFluxdistort"]
+    if since(version_of(camera.header), 5, 10):
+        wanted.append("spXYthrucorr")
+    lacking = [kind for kind in wanted if kind not in camera.sources]
+    if lacking:
+        camera.notes.append(
+            f"no {', '.join(lacking)}: the way from electrons to flux is not complete"
+        )
 
 
 def _plate_rows(camera: _Camera, count: int) -> npt.NDArray[np.int64] | None:

@@ -104,9 +104,8 @@ def check_noise(fibers: Fibers, config: BossConfig) -> NoiseCheck | None:
         law = law_of(version_of(header_of(fibers)), config.law)
         return replace(
             check, slope=slope, floor=floor,
-            recipe="half width of the differences of flux / error of neighbouring pixels over "
-            f"sqrt(2); line: quoted against predicted variance in electrons, law {law}, "
-            f"amplifiers as {config.amplifiers}",
+            recipe=f"{specnoise.NEIGHBOURS}; line: quoted against predicted variance in "
+            f"electrons, law {law}, amplifiers as {config.amplifiers}",
         )  # fmt: skip
     expected = expected_floor(fibers, config)
     known = "the floor is not modelled"

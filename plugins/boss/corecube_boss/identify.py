@@ -61,17 +61,20 @@ def identify(file: FileHead) -> FileInfo | NotMine | None:
     fits = Fits(file.head, file.source.path, partial=True)
     named = camera_name(file.name)
     plate_kind = plate_file_kind(file.name)
+    first: Header | None = None
     try:
         header = fits.header(0)
         axes = header.get("NAXIS")
         if axes == 0 and fits.data_offset(1) is not None:
-            return _table(file, fits.header(1))
+            first = fits.header(1)
     except FileNotUnderstood as error:
         if named or plate_kind:
             raise
         return NotMine(str(error).removeprefix(f"{file.source.path}: "))
+    if first is not None:
+        return _table(file, first)
     if axes != 2:
-        return None
+        return _damaged(file, named.kind if named else plate_kind) if named or plate_kind else None
     if raw.looks_like_raw(header):
         return _raw(file, header, named)
     if header.get("BITPIX") != -32:

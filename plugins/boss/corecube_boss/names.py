@@ -21,12 +21,15 @@ _CAMERA_FILE: Final = re.compile(
     r"-([br][12])-(\d{8,})\.",
     re.IGNORECASE,
 )
-_PLATE_FILE: Final = re.compile(r"(spFluxdistort|spPlate)-(\d{4,})-(\d{5})\.", re.IGNORECASE)
+_PLATE_FILE: Final = re.compile(
+    r"(spFluxdistort|spPlate|spec)-\d{4,}-\d{5}(-\d{4,})?\.|(spAll)-v\d+_\d+_\d+\.|(platelist)\.",
+    re.IGNORECASE,
+)
 _KINDS: Final = {
     kind.lower(): kind
     for kind in (
         *("sdR", "spFrame", "spCFrame", "spFlat", "spArc", "spFluxcalib", "spFluxcorr"),
-        *("spXYthrucorr", "spFluxdistort", "spPlate"),
+        *("spXYthrucorr", "spFluxdistort", "spPlate", "spec", "spAll", "platelist"),
     )
 }
 
@@ -53,9 +56,9 @@ def camera_name(name: str) -> CameraName | None:
 
 
 def plate_file_kind(name: str) -> str:
-    """Return ``spFluxdistort`` or ``spPlate`` by a file's name, "" for another name."""
-    match = _PLATE_FILE.search(name)
-    return "" if match is None else _KINDS[match[1].lower()]
+    """Return the kind of a file of a plate or the survey by its name, "" for another name."""
+    match = _PLATE_FILE.match(name)
+    return "" if match is None else _KINDS[(match[1] or match[3] or match[4]).lower()]
 
 
 def exposure_of(card: object) -> str:

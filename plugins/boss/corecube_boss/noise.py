@@ -58,8 +58,20 @@ def law_of(version: str, law: Law = "auto") -> LawName:
     """
     if law != "auto":
         return law
+    return "v5_8" if since(version, 5, 8) else "v5_7"
+
+
+def since(version: str, major: int, minor: int) -> bool:
+    """Say whether a reduction is of a version or a later one; False where none is known.
+
+    Parameters
+    ----------
+    version : str
+        VERS2D, such as ``v5_13_0``, which is later than ``v5_8_0``.
+    major, minor : int
+    """
     match = _VERSION.search(version)
-    return "v5_8" if match and (int(match[1]), int(match[2])) >= (5, 8) else "v5_7"
+    return match is not None and (int(match[1]), int(match[2])) >= (major, minor)
 
 
 def variance(

@@ -15,11 +15,10 @@ from corecube_boss.checks import electrons_of, first_row, spec_numbers
 from corecube_boss.factors import factors, identity
 from corecube_boss.noise import header_of, law_of, version_of
 from corecube_boss.settings import BossConfig
+from corecube_sdssfiles.specfigures import spectrum_figures
 from corecube_sdssfiles.specnoise import in_electrons, line
 
-_WAVELENGTH: Final = ("Wavelength", "Angstrom")
-_LINE_POINTS: Final = 100
-"""Points by which a line is drawn among points."""
+_DONE: Final = {"multiply": "multiplied", "divide": "divided by", "add": "added"}
 
 
 def report(shot: Shot, subject: Subject, config: BossConfig) -> Figures | None:
@@ -34,7 +33,7 @@ def report(shot: Shot, subject: Subject, config: BossConfig) -> Figures | None:
     Returns
     -------
     Figures or None
-        None of a coadd without exposures.
+        None of a shot without exposures and raw images.
     """
     if subject.kind == "image":
         return _image(shot, subject.name)
@@ -55,7 +54,7 @@ def report(shot: Shot, subject: Subject, config: BossConfig) -> Figures | None:
             for found in _rows_of(shot, name, row.id[0])
         ]  # fmt: skip
     if not exposures:
-        return None
+        return spectrum_figures(row)
     numbers = {part.name: fiber_numbers(part, config) for part in exposures}
     panels = [panel for part in exposures for panel in _panels(part, config)]
     return Figures({"fiber": row.id[0], "exposures": numbers}, tuple(panels))
@@ -158,10 +157,16 @@ def _panels(fibers: Fibers, config: BossConfig) -> list[Panel]:
     panels = []
     for step in factors(fibers):
         values = np.broadcast_to(step.values, fibers.flux.shape)[0].astype(np.float64)
-        series = Series(f"{step.operation} {step.name}", values, x, valid=good)
+        series = Series(f"{step.name}, {_DONE[step.operation]}", values, x, valid=good)
         title = f"{name}, fibre {fibers.id[0]}: {step.name} ({step.source})"
         panels.append(
-            Panel(f"{name}-{step.name}", title, "lines", (series,), *_labels(step.name, step.unit))
+            Panel(
+                f"{name}-{step.name}",
+                title,
+                "lines",
+                (series,),
+                *_labels(fibers, step.name, step.unit),
+            )
         )
     deviation = identity(fibers)
     if deviation is not None:
@@ -169,14 +174,15 @@ def _panels(fibers: Fibers, config: BossConfig) -> list[Panel]:
         series = Series("flux / replayed - 1", deviation[0], x, valid=known)
         title = f"{name}, fibre {fibers.id[0]}: flux against its factors"
         panels.append(
-            Panel(f"{name}-identity", title, "points", (series,), *_labels("Deviation", ""))
+            Panel(f"{name}-identity", title, "points", (series,), *_labels(fibers, "deviation", ""))
         )
     panels += _variance_panel(fibers, config)
     return panels
 
 
-def _labels(what: str, unit: str) -> tuple[str, str, str, str]:
-    return _WAVELENGTH[0], what, _WAVELENGTH[1], unit
+def _labels(fibers: Fibers, what: str, unit: str) -> tuple[str, str, str, str]:
+    medium = fibers.wave.medium
+    return f"wavelength in {medium}" if medium else "wavelength", what, "Angstrom", unit
 
 
 def _variance_panel(fibers: Fibers, config: BossConfig) -> list[Panel]:
@@ -197,8 +203,8 @@ def _variance_panel(fibers: Fibers, config: BossConfig) -> list[Panel]:
     series = [Series("quoted", y, x)]
     slope, floor, _ = line(x, y)
     if np.isfinite(slope):
-        along = np.linspace(x.min(), x.max(), _LINE_POINTS)
-        series.append(Series(f"{slope:.4f} x {floor:+.3f}", slope * along + floor, along))
+        along = np.linspace(x.min(), x.max(), x.size)  # of few points the marks are large
+        series.append(Series(f"{slope:.4f} x {floor + 0.0:+.3f}", slope * along + floor, along))
     unit = "electron2" if found is not None else "electron"
     title = f"{fibers.name}, fibre {fibers.id[0]}: variance of electrons"
     return [

@@ -33,11 +33,15 @@ class BossConfig:
     )
     law: Law = field(
         default="auto",
-        metadata=about("law that predicts the variance of electrons, for checks and reports"),
+        metadata=about(
+            "law that predicts the variance of electrons, for checks and reports",
+            changes_numbers=False,
+        ),
     )
     amplifiers: Amplifiers = field(
         default="pipeline",
         metadata=about(
-            "amplifier of a pixel, for checks and reports: as the pipeline has it or physical"
+            "amplifier of a pixel, for checks and reports: as the pipeline has it or physical",
+            changes_numbers=False,
         ),
     )

@@ -9,7 +9,7 @@ Source: HETDEX/hetdex_api, h5tools/append_calfib.py.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -19,10 +19,13 @@ from corecube.errors import FileNotUnderstood
 from corecube.fits import Fits
 from corecube.shots import Context, Source
 from corecube_hetdex.frames import RECTIFIED, WAVE
-from corecube_hetdex.identify import CAL_ROWS
 from corecube_hetdex.names import AMPS, FIBERS, Exposure
 
 Singles = npt.NDArray[np.float32]
+
+COLUMNS: Final = len(WAVE)
+ROWS: Final = 3 * len(AMPS) * FIBERS
+"""Three exposures of four amplifiers of 112 fibres."""
 
 _HEAD: Final = 16 * 2880
 """Bytes of a header that are looked at; real ones have one or two blocks of 2880."""
@@ -78,9 +81,30 @@ def _opened(source: Source, context: Context) -> BinaryIO:
     return file
 
 
-def _read(file: BinaryIO, name: str, row: int) -> dict[str, Singles]:
+def check(file: BinaryIO, name: str) -> None:
+    """Check that a file has its images to the end; their pixels are not read.
+
+    Parameters
+    ----------
+    file : file
+        Seekable, unpacked.
+    name : str
+        Of the file, for errors.
+
+    Raises
+    ------
+    FileNotUnderstood
+        As `read_rows`.
+    """
+    size = file.seek(0, 2)
+    for number, (_, offset) in enumerate(_images(file, name)):
+        if offset + 4 * ROWS * COLUMNS > size:
+            raise FileNotUnderstood(f"{name}: image {number} is cut; fetch the file again")
+
+
+def _images(file: BinaryIO, name: str) -> Iterator[tuple[str, int]]:
+    """Yield what each image is, and where its pixels begin."""
     offset = 0
-    found: dict[str, Singles] = {}
     for number, kind in enumerate(RECTIFIED):
         file.seek(offset)
         head = file.read(_HEAD)
@@ -89,9 +113,9 @@ def _read(file: BinaryIO, name: str, row: int) -> dict[str, Singles]:
         # a header within a file looks like that of a file of its own, but for its first card
         header = Fits(_as_first(head), f"{name}: image {number}", partial=True)
         shape, data = header.shape(0), header.data_offset(0)
-        if shape != (CAL_ROWS, len(WAVE)) or header.header(0).get("BITPIX") != -32 or data is None:
+        if shape != (ROWS, COLUMNS) or header.header(0).get("BITPIX") != -32 or data is None:
             raise FileNotUnderstood(
-                f"{name}: image {number} is {shape} instead of {(CAL_ROWS, len(WAVE))} float32; "
+                f"{name}: image {number} is {shape} instead of {(ROWS, COLUMNS)} float32; "
                 "fetch the file again"
             )
         extname = str(header.header(0).get("EXTNAME", kind)).strip().lower()
@@ -99,14 +123,20 @@ def _read(file: BinaryIO, name: str, row: int) -> dict[str, Singles]:
             raise FileNotUnderstood(
                 f"{name}: image {number} is called {extname}, {kind} was expected there"
             )
-        width = 4 * len(WAVE)
-        file.seek(offset + data + row * width)
+        yield kind, offset + data
+        offset += data + -(-4 * ROWS * COLUMNS // 2880) * 2880
+
+
+def _read(file: BinaryIO, name: str, row: int) -> dict[str, Singles]:
+    found: dict[str, Singles] = {}
+    width = 4 * COLUMNS
+    for number, (kind, offset) in enumerate(_images(file, name)):
+        file.seek(offset + row * width)
         rows = file.read(FIBERS * width)
         if len(rows) != FIBERS * width:
             raise FileNotUnderstood(f"{name}: image {number} is cut; fetch the file again")
-        values = np.frombuffer(rows, ">f4").reshape(FIBERS, len(WAVE))
+        values = np.frombuffer(rows, ">f4").reshape(FIBERS, COLUMNS)
         found[kind] = values.astype(np.float32)
-        offset += data + -(-CAL_ROWS * width // 2880) * 2880
     return found
 
 

@@ -67,6 +67,8 @@ def identify(file: FileHead, header: Header) -> FileInfo | NotMine:
         )
     entry = f"{date}T{clock[1]}{clock[2]}{clock[3]}.{clock[4] or 0}_{slot}_{side}"
     kind = "cure-error" if file.name.startswith("e.") else "cure"
+    if kind == "cure-error":  # a companion: must be whole
+        Fits(file.read(), file.source.path).image(0)
     return FileInfo(
         replace(file.source, kind=kind), f"cure/{ShotName(int(date), number)}", entry,
         facts={
@@ -86,24 +88,38 @@ def _sexagesimal(text: Any) -> float:
     return -size if match[1] == "-" else size
 
 
-def identify_positions(file: FileHead, rows: list[list[str]]) -> FileInfo | None:
+def identify_positions(file: FileHead) -> FileInfo | None:
     """Say whether a text holds the positions of an IFU's fibres.
 
     Parameters
     ----------
     file : FileHead
-    rows : list of list of str
-        Words of its first lines.
+
+    Raises
+    ------
+    FileNotUnderstood
+        If it is named like one, and a line is not as it should be.
     """
     match = _NAME.match(file.name)
-    if match is None or not rows or len(rows[0]) != 4:
+    if match is None:
         return None
-    try:
-        ra, dec = float(rows[0][0]), float(rows[0][1])
-    except ValueError:
-        return None
-    facts = {"slot": match[2], "ra": ra, "dec": dec}
+    table = _table(file.read().decode("latin-1"), file.source.path)
+    facts = {"slot": match[2], "ra": float(table[0, 0]), "dec": float(table[0, 1])}
     return FileInfo(replace(file.source, kind="cure-positions"), facts=facts)
+
+
+def _table(text: str, name: str) -> npt.NDArray[np.float64]:
+    """Return RA, Dec, radius and a 1 of each fibre, float64 (n, 4)."""
+    try:
+        rows = [[float(word) for word in line.split()] for line in text.splitlines()]
+        table = np.array([row for row in rows if row], dtype=np.float64)
+    except ValueError:
+        table = np.empty(0)
+    if table.ndim != 2 or table.shape[1] != 4:
+        raise FileNotUnderstood(
+            f"{name}: should have RA, Dec, radius and a 1 in each line; fetch the file again"
+        )
+    return table
 
 
 def near(one: Any, other: Any) -> bool:
@@ -218,11 +234,8 @@ def _positions(
         return blank, blank.copy(), ("no ifuPos text of this slot: positions are not known",)
     with context.open(source) as file:
         text = file.read().decode("latin-1")
-    try:
-        table = np.array([[float(word) for word in line.split()[:2]] for line in text.splitlines()])
-    except ValueError as error:
-        raise FileNotUnderstood(f"{source.path}: a line has no RA and Dec") from error
-    if count != ROWS or table.shape != (2 * ROWS, 2):
+    table = _table(text, source.path)
+    if count != ROWS or len(table) != 2 * ROWS:
         return blank, blank.copy(), (
             f"{count} fibres and {len(table)} positions instead of {ROWS} and {2 * ROWS}: which "
             "belong together is not known",

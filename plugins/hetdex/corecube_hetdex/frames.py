@@ -93,12 +93,15 @@ class Conditions:
         Relative flux, seeing (arcsec), throughput at 4540 Angstrom.
     arrays : mapping of str to Array
         Kept with the fibres: throughput, sky, dithers.
+    notes : tuple of str
+        What is missing.
     """
 
     relflux: float = float("nan")
     fwhm: float = float("nan")
     response: float = float("nan")
     arrays: Mapping[str, Array] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,9 +173,10 @@ def frames_of(data: AmplifierData, *, native: bool, images: bool) -> Iterator[Fr
     wavelength, notes = _wavelength(data)
     medians = quality.fiber_medians(_native(data, "fiber_to_fiber"))
     flags = quality.native_flags(_native(data, "spectrum"), _native(data, "chi2"), medians)
-    yield _fibers(data, wavelength, flags, medians)
+    fibers = _fibers(data, wavelength, flags, medians)
+    yield fibers
     if native:
-        yield _native_fibers(data, wavelength, flags, image, notes)
+        yield _native_fibers(data, wavelength, flags, image, notes, fibers.id)
 
 
 def _native(data: AmplifierData, name: str) -> Singles:
@@ -216,7 +220,7 @@ def _fibers(
         flags = data.flags.astype(np.uint16)
         steps = (*steps[:2], "bits as in CalfibDQ of the file")
     mask = quality.planes_of(flags)
-    notes = data.notes + data.places.notes
+    notes = data.notes + data.places.notes + data.conditions.notes
     if not calibrated:
         mask |= np.uint32(value("no_data", "not_calibrated"))
         notes += ("no cal file and no calfib in the file: there is no calibrated flux",)
@@ -285,6 +289,7 @@ def _native_fibers(
     flags: quality.Flags,
     image: Image | None,
     notes: tuple[str, ...],
+    ids: tuple[str, ...],
 ) -> Fibers:
     flux = _native(data, "sky_subtracted").copy()
     error = data.native.get("error1D", data.native.get("error1Dfib"))
@@ -296,7 +301,6 @@ def _native_fibers(
     missing = [name for name in ("sky_subtracted", "wavelength") if name not in data.native]
     if missing:
         notes += (f"the file has no {' and no '.join(missing)}",)
-    ids = data.exposure.fiber_ids(data.fibnum.tolist())
     return Fibers(
         name=NATIVE,
         flux=flux,

@@ -22,6 +22,8 @@ METEOR_ARCSEC: Final = 12.0
 """Half the width of what a meteor spoils."""
 SATELLITE_ARCSEC: Final = 6.0
 """Half the width of what a satellite spoils."""
+NEAR_0: Final = 1.0
+"""Degrees from RA 0 where shots may lie on both sides of it; their fields are a third of that."""
 GALAXY_SCALE: Final = 3.0
 """Semi-axes of the mask over those of the table."""
 
@@ -181,17 +183,21 @@ def distance(
     """Return distances of positions from a track, arcsec, float64; NaN stays NaN.
 
     With x = (ra - ra_f) cos(dec) the line is straight near a fibre at ra_f: its shortest distance
-    is ``|a + b ra_f - dec_f| / sqrt(1 + (b / cos(dec_f))^2)``. Which turn of RA a track near 0
-    was fitted in is not said: the nearest counts.
+    is ``|a + b ra_f - dec_f| / sqrt(1 + (b / cos(dec_f))^2)``. Within a degree of RA 0 it is not
+    said in which turn of RA a track was fitted: there the nearest counts. Elsewhere there is but
+    one, and another would move a track of small slope to a place nearby where it never was.
     """
     slope = np.sqrt(1.0 + (track.slope / np.cos(np.radians(dec))) ** 2)
-    turns = [
-        np.abs(track.intercept + track.slope * (ra + turn) - dec) / slope
-        for turn in (0.0, -360.0, 360.0)
-    ]
-    near = ra < 180.0
-    other = np.where(near, turns[2], turns[1])
-    return np.asarray(np.minimum(turns[0], other) * 3600.0)
+
+    def in_turn(turn: Any) -> npt.NDArray[np.float64]:
+        line = track.intercept + track.slope * (ra + turn)
+        return np.asarray(np.abs(line - dec) / slope * 3600.0)
+
+    found = in_turn(0.0)
+    beside = (ra < NEAR_0) | (ra > 360.0 - NEAR_0)
+    if not beside.any():
+        return found
+    return np.where(beside, np.minimum(found, in_turn(np.where(ra < 180.0, 360.0, -360.0))), found)
 
 
 def _galaxies(path: Path, fibers: _Fibers) -> Found:

@@ -27,6 +27,9 @@ _NATIVE: Final = (
     "error1D", "error1Dfib", "chi2", "rms",
 )  # fmt: skip
 
+Rectified = tuple[dict[str, npt.NDArray[np.float32]], tuple[str, ...]]
+"""Calibrated spectra by their names in the files, and notes."""
+
 
 def read_amplifier(
     plan: ShotPlan, entry: str, config: HetdexConfig, context: Context
@@ -54,11 +57,13 @@ def read_amplifier(
         raise FileNotUnderstood(f"'{plan.key}' names no shot")
     exposure = exposure_of_entry(shot, entry)
     main, *beside = plan.entries[entry]
+    # before the amplifier's file: the memory for unpacking one is free again for the other
+    calibrated = _of_cal(beside, exposure, context)
     with context.open(main) as file:
         fits = Fits(file.read(), main.path)
     header = fits.header(0)
     tables = tables_of(plan, context)
-    rectified, notes = _rectified(fits, beside, exposure, context)
+    rectified, notes = calibrated or _own(fits)
     native = {name: values for name in _NATIVE if (values := _image(fits, name)) is not None}
     images = {}
     if config.images:
@@ -101,14 +106,17 @@ def _image(fits: Fits, name: str) -> npt.NDArray[np.float32] | None:
     return fits.image(hdu).astype(np.float32, copy=False)
 
 
-def _rectified(
-    fits: Fits, beside: list[Source], exposure: Exposure, context: Context
-) -> tuple[dict[str, npt.NDArray[np.float32]], tuple[str, ...]]:
-    """Return the calibrated spectra: of the cal file, else of the amplifier's own file."""
+def _own(fits: Fits) -> Rectified:
+    """Return the calibrated spectra of the amplifier's own file."""
     own = {name: values for name in RECTIFIED if (values := _image(fits, name)) is not None}
+    return own, ("calfib of the amplifier's own file",) if own else ()
+
+
+def _of_cal(beside: list[Source], exposure: Exposure, context: Context) -> Rectified | None:
+    """Return the calibrated spectra of the cal file, None without one."""
     source = next((source for source in beside if source.kind == "cal"), None)
     if source is None:
-        return own, ("calfib of the amplifier's own file",) if own else ()
+        return None
     found = dict(cal.read_rows(source, exposure, context))
     if cal.is_empty(found):
         return found, ("the cal file has only zeros for this amplifier",)

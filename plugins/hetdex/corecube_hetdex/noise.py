@@ -9,10 +9,12 @@ import numpy.typing as npt
 
 from corecube.frames import Fibers, Frame, NoiseCheck
 from corecube.masks import valid
-from corecube_hetdex.frames import NATIVE
+from corecube_hetdex.frames import NATIVE, Floats
 
 PERCENTILES: Final = (15.865525393145708, 84.13447460685429)
 """Of a normal distribution: one sigma on either side."""
+_CLIP: Final = 4.0
+"""Beyond so many times the width lie lines and cosmic rays; of noise one pixel in 16,000."""
 _LEAST: Final = 100
 """Pixels below which nothing is said."""
 
@@ -20,10 +22,11 @@ _LEAST: Final = 100
 def check_noise(frame: Frame) -> NoiseCheck | None:
     """Compare quoted errors with the scatter between neighbouring pixels.
 
-    The differences of flux / error along the spectrum have a width of sqrt(2) where errors are
-    right and neighbours independent; what is smooth drops out. For native spectra the quoted
-    variance is also fitted as a line in the model of the sky, which made most of the photons: its
-    slope should be 1, its floor the variance of the read noise in the rows that were added up.
+    The differences along the spectrum over the error of the difference have a width of 1 where
+    errors are right and neighbours independent; what is smooth drops out. For native spectra the
+    quoted variance is also fitted as a line in the model of the sky, which made most of the
+    photons: its slope should be 1, its floor the variance of the read noise in the rows that were
+    added up.
 
     Parameters
     ----------
@@ -38,27 +41,45 @@ def check_noise(frame: Frame) -> NoiseCheck | None:
     if frame.error is None or frame.mask is None:
         return None
     good = valid(frame.mask) & np.isfinite(frame.flux) & np.isfinite(frame.error)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pulls = frame.flux / frame.error
-    sample = (pulls[:, 1:] - pulls[:, :-1])[good[:, 1:] & good[:, :-1]].astype(np.float64)
+    both = good[:, 1:] & good[:, :-1]
+    flux, error = (part.astype(np.float64) for part in (frame.flux, frame.error))
+    sample = (flux[:, 1:] - flux[:, :-1])[both]
     if sample.size < _LEAST:
         return None
-    sample /= np.sqrt(2.0)
-    low, high = np.percentile(sample, PERCENTILES)
+    sample /= np.hypot(error[:, 1:][both], error[:, :-1][both])
     slope, floor = float("nan"), float("nan")
-    recipe = "half width of the differences of flux / error of neighbouring pixels over sqrt(2)"
+    recipe = (
+        "rms of the differences of neighbouring pixels over their error, without those beyond "
+        f"{_CLIP:g} times the rms"
+    )
     if isinstance(frame, Fibers) and frame.name == NATIVE:
         slope, floor = _line(frame, good)
         recipe += "; line: quoted variance against the model of the sky"
     return NoiseCheck(
         name=frame.name,
         pixels=int(sample.size),
-        width=float(high - low) / 2.0,
+        width=_width(sample),
         slope=slope,
         floor=floor,
         recipe=recipe,
         pulls=sample,
     )
+
+
+def _width(sample: Floats) -> float:
+    """Return the rms without outliers.
+
+    Not a half width between percentiles: flux that was stored in steps as large as its error has
+    few values, and percentiles jump from one to the next.
+    """
+    low, high = np.percentile(sample, PERCENTILES)
+    width = float(high - low) / 2.0 or float(sample.std())
+    for _ in range(20):
+        again = float(np.sqrt(np.mean(sample[np.abs(sample) <= _CLIP * width] ** 2)))
+        if abs(again - width) < 1e-4 * width:
+            break
+        width = again
+    return width
 
 
 def _line(frame: Fibers, good: npt.NDArray[np.bool_]) -> tuple[float, float]:

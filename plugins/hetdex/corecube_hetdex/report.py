@@ -146,10 +146,13 @@ def _focal_plane(columns: dict[str, Any], lost: Any) -> Panel:
 
 def _throughput(table: Array) -> Panel:
     wave, middle, low, high = table.values.T
-    series = (Series("throughput", middle, wave, error=np.abs(high - low) / 2.0),)
+    series = tuple(
+        Series(name, values, wave)
+        for name, values in (("throughput", middle), ("lowest", low), ("highest", high))
+    )
     return Panel(
-        "throughput", "Throughput of the shot, half of the range between its estimates as band",
-        "lines", series, "wavelength (air)", "throughput", "Angstrom", "",
+        "throughput", "Throughput of the shot with its lowest and highest estimate", "lines",
+        series, "wavelength (air)", "throughput", "Angstrom", "",
     )  # fmt: skip
 
 

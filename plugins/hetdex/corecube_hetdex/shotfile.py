@@ -58,7 +58,8 @@ def identify(file: FileHead) -> FileInfo | NotMine:
     Raises
     ------
     FileNotUnderstood
-        If it is one, and its rows cannot be understood.
+        If it is one, and its rows cannot be understood; or if it is named like one, and is no
+        whole HDF5 file.
     """
     try:
         with _on_disk(file) as path, _opened(path) as opened:
@@ -70,6 +71,11 @@ def identify(file: FileHead) -> FileInfo | NotMine:
             rows = _runs(hdf5.table(opened, FIBERS), shot, file.source.path)
             pictures = _images(opened, shot)
     except ArchiveDamaged as error:
+        if ShotName.of_text(file.name) is not None:
+            raise FileNotUnderstood(
+                f"{file.source.path}: named like a shot of a release, but it cannot be opened as "
+                "HDF5; fetch the file again"
+            ) from error
         return NotMine(str(error).rsplit(": ", 1)[-1] or "an HDF5 file that cannot be read")
     return FileInfo(
         replace(file.source, kind="shot"), f"{shot}.h5", "shot",

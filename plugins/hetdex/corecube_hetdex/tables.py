@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
@@ -93,6 +94,17 @@ class ShotTables:
             if (found := self._text("radec2", entry)) is not None
         }
 
+    @cached_property
+    def _cut(self) -> dict[str, tuple[str, ...]]:
+        """What is said of files of one line that may have lost its last digits, by their name."""
+        found: dict[str, tuple[str, ...]] = {}
+        for entry in self._points:
+            text = self._text("radec2", entry)
+            name = f"radec2_{entry or 'final'}"
+            if text is not None and not text[0].endswith("\n"):
+                found[name] = (f"{name} has no end of line: its last number may be cut",)
+        return found
+
     def tangent_point(self, exposure: int) -> tuple[TangentPoint, str] | None:
         """Return the adopted point of the shot, else that of the exposure, and its name."""
         for entry, name in (
@@ -125,7 +137,7 @@ class ShotTables:
             relflux = float(values[exposure - 1]) if exposure <= len(values) else relflux
         seeing = self._text("fwhm")
         if seeing is not None:
-            found = texts.read_seeing(seeing[0]).get(self._key)
+            found = texts.read_seeing(*seeing).get(self._key)
             if found is not None:
                 fwhm = found[0]
                 arrays["fwhm"] = Array(
@@ -146,7 +158,13 @@ class ShotTables:
                 texts.read_numbers(sky[0], 2, sky[1]), "", ("wavelength", "column"),
                 "Sky of the whole focal plane: wavelength (Angstrom in air), counts.",
             )  # fmt: skip
-        return Conditions(relflux, fwhm, response, arrays)
+        lacking = {"norm.dat": relflux, "fwhm.all": fwhm, "throughput table": response}
+        notes = [
+            f"no {name} with a value for this exposure"
+            for name, number in lacking.items() if not np.isfinite(number)
+        ]  # fmt: skip
+        notes += [] if sky is not None else ["no table of the sky of the whole focal plane"]
+        return Conditions(relflux, fwhm, response, arrays, tuple(notes))
 
     @cached_property
     def _offsets(self) -> dict[str, Array]:
@@ -205,7 +223,7 @@ class ShotTables:
         inner = np.full((count, 2), np.nan) if ifupos is None else ifupos.astype(np.float64)
         return Places(
             blank, blank, inner[:, 0], inner[:, 1], blank, blank, blank.astype(np.float32),
-            "positions are not known", (f"no positions: {found}, and no dithall table",),
+            "positions are not known", (f"no positions: {found}, and no dithall table has them",),
         )  # fmt: skip
 
     def _computed(self, exposure: Exposure, ifupos: Floats | None) -> Places | str:
@@ -232,14 +250,15 @@ class ShotTables:
         return Places(
             ra, dec, inner[:, 0], inner[:, 1], fpx, fpy, np.full(len(ra), np.nan, np.float32),
             f"positions in float64 by {point[1]}, fplane, ifupos and the dithers",
+            self._cut.get(point[1], ()),
         )  # fmt: skip
 
 
 def _compared(found: Places, listed: texts.AmplifierPlaces | None, count: int) -> Places:
     if listed is None:
-        return found
-    from dataclasses import replace
-
+        return replace(
+            found, notes=(*found.notes, "positions are not compared: no dithall table has them")
+        )
     off = separation(found.ra, found.dec, listed.ra[:count], listed.dec[:count])
     notes = found.notes
     worst = float(np.nanmax(off)) if np.isfinite(off).any() else 0.0

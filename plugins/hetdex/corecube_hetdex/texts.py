@@ -55,7 +55,7 @@ def read_fplane(text: str, name: str = "") -> dict[str, Slot]:
     Raises
     ------
     FileNotUnderstood
-        If a line is not as it should be, or a slot comes twice.
+        If a line is not as it should be, a slot comes twice, or there is none.
     """
     found: dict[str, Slot] = {}
     for words in _lines(text):
@@ -71,6 +71,8 @@ def read_fplane(text: str, name: str = "") -> dict[str, Slot]:
         if not slot or slot in found:
             raise FileNotUnderstood(f"{name}: slot {words[0]} is no number or comes twice")
         found[slot] = place
+    if not found:
+        raise FileNotUnderstood(f"{name}: an fplane table without an IFU; fetch the file again")
     return found
 
 
@@ -95,25 +97,45 @@ def read_dithers(text: str, name: str = "") -> Floats:
     Raises
     ------
     FileNotUnderstood
-        If a line has no two numbers behind the quoted name.
+        If a line has no two numbers behind the quoted name, or fewer words than the first, or there
+        is none.
     """
+    lines = [words for line in text.splitlines() if (words := _QUOTED.sub("", line, 1).split())]
     rows = []
-    for line in text.splitlines():
-        words = _QUOTED.sub("", line, count=1).split()
-        if words:
-            try:
-                rows.append([float(words[0]), float(words[1])])
-            except (ValueError, IndexError) as error:
-                raise FileNotUnderstood(f"{name}: '{line[:60]}' has no dither") from error
+    for words in lines:
+        try:
+            if len(words) < len(lines[0]):
+                raise ValueError(words)
+            rows.append([float(words[0]), float(words[1])])
+        except (ValueError, IndexError) as error:
+            raise FileNotUnderstood(
+                f"{name}: '{' '.join(words)[:60]}' has no dither, or is cut"
+            ) from error
+    if not rows:
+        raise FileNotUnderstood(f"{name}: is empty; fetch the file again")
     return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
 
-def read_seeing(text: str) -> dict[str, tuple[float, float, int]]:
-    """Return seeing, its error (arcsec) and number of stars by shot of an ``fwhm.all`` file."""
+def read_seeing(text: str, name: str = "") -> dict[str, tuple[float, float, int]]:
+    """Return seeing, its error (arcsec) and number of stars by shot of an ``fwhm.all`` file.
+
+    Raises
+    ------
+    FileNotUnderstood
+        If a line that names a shot has not these three numbers, or none names one.
+    """
     found: dict[str, tuple[float, float, int]] = {}
     for words in _lines(text):
-        if len(words) >= 4 and ShotName.of_text(words[0]):
-            found[words[0]] = float(words[1]), float(words[2]), int(float(words[3]))
+        if ShotName.of_text(words[0]):
+            try:
+                found[words[0]] = float(words[1]), float(words[2]), int(float(words[3]))
+            except (ValueError, IndexError) as error:
+                raise FileNotUnderstood(
+                    f"{name}: line '{' '.join(words)[:60]}' should have shot, seeing, its error "
+                    "and number of stars"
+                ) from error
+    if not found:
+        raise FileNotUnderstood(f"{name}: names no shot (YYYYMMDDvOOO); fetch the file again")
     return found
 
 
@@ -123,13 +145,16 @@ def read_numbers(text: str, columns: int, name: str = "") -> Floats:
     Raises
     ------
     FileNotUnderstood
-        If a line has fewer columns, or others than numbers.
+        If a line has fewer columns, or others than numbers, or there is none.
     """
     try:
         rows = [[float(word) for word in words[:columns]] for words in _lines(text)]
-        return np.array(rows, dtype=np.float64).reshape(-1, columns)
+        values = np.array(rows, dtype=np.float64).reshape(-1, columns)
     except ValueError as error:
         raise FileNotUnderstood(f"{name}: should have {columns} columns of numbers") from error
+    if not rows:
+        raise FileNotUnderstood(f"{name}: is empty; fetch the file again")
+    return values
 
 
 def response(throughput: Floats) -> float:
@@ -176,10 +201,13 @@ def read_dithall(data: bytes, name: str = "") -> Mapping[tuple[int, str], Amplif
     lines = data.split(b"\n", 1)
     if lines and lines[0].split()[:1] in ([b"ra"], [b"#"], [b"RA"]):
         data = lines[1] if len(lines) > 1 else b""
+    if not data.strip():
+        raise FileNotUnderstood(f"{name}: is no table of positions, it is empty")
     try:
         rows = np.loadtxt(io.BytesIO(data), dtype=_DITHALL, ndmin=1, encoding="latin-1")
     except (ValueError, IndexError) as error:
-        raise FileNotUnderstood(f"{name}: is no table of positions ({error})") from error
+        why = str(error).partition(";")[0]
+        raise FileNotUnderstood(f"{name}: is no table of positions ({why})") from error
     amplifiers = _letters(rows["fiber"], 0, 20)
     try:
         number = _letters(rows["fiber"], 21, 24).astype(np.int64)
@@ -188,8 +216,10 @@ def read_dithall(data: bytes, name: str = "") -> Mapping[tuple[int, str], Amplif
         raise FileNotUnderstood(
             f"{name}: a row names no fibre (multi_SSS_LLL_III_AA_NNN) or no exposure (exp01)"
         ) from error
-    if len(rows) and not (number.min() >= 1 and number.max() <= FIBERS):
-        raise FileNotUnderstood(f"{name}: fibres have numbers from 1 to {FIBERS}")
+    if not (number.min() >= 1 and number.max() <= FIBERS and exposures.min() >= 1):
+        raise FileNotUnderstood(
+            f"{name}: fibres have numbers from 1 to {FIBERS}, exposures from 1; one has not"
+        )
     order = np.lexsort((number, amplifiers, exposures))
     exposures, amplifiers, number = exposures[order], amplifiers[order], number[order]
     new = np.ones(len(rows), bool)

@@ -30,7 +30,8 @@ def tai_of_utc(date: str, clock: str) -> float:
     from astropy.time import Time
 
     try:
-        return float(Time(f"{date}T{clock}", scale="utc").tai.mjd)
+        # a format that is not named is tried out, and each failure keeps the caller's arrays alive
+        return float(Time(f"{date}T{clock}", format="isot", scale="utc").tai.mjd)
     except ValueError:
         return float("nan")
 

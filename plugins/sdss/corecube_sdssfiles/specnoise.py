@@ -17,6 +17,9 @@ EXTRA_ERROR: Final = 0.03
 
 Source: idlspec2d, spframe_read, argument adderr as set by spcombine_v5.
 """
+NEIGHBOURS: Final = "half width of the differences of neighbouring pixels over their error"
+"""How the width of an exposure's pulls is had."""
+
 _EDGE_ROWS: Final = 100
 """First rows of an exposure in the file: in SDSS-I/II the pipeline tapers their weights."""
 
@@ -58,12 +61,9 @@ def check_noise(fibers: Fibers) -> NoiseCheck | None:
     good = valid(fibers.mask) & np.isfinite(fibers.error) & np.isfinite(fibers.flux)
     flux, error = fibers.flux.astype(np.float64), fibers.error.astype(np.float64)
     if fibers.parent:
-        pulls = flux / np.where(good, error, np.nan)
-        both = good[:, 1:] & good[:, :-1]
-        sample = (pulls[:, 1:] - pulls[:, :-1])[both] / np.sqrt(2.0)
+        sample = neighbours(flux, error, good)
         recipe = (
-            "half width of the differences of flux / error of neighbouring pixels over sqrt(2); "
-            "line: variance in electrons against counts with sky, outliers rejected"
+            f"{NEIGHBOURS}; line: variance in electrons against counts with sky, outliers rejected"
         )
     elif "model" in fibers.layers:
         model = fibers.layers["model"].values.astype(np.float64)
@@ -85,6 +85,25 @@ def check_noise(fibers: Fibers) -> NoiseCheck | None:
         recipe=recipe,
         pulls=sample,
     )
+
+
+def neighbours(
+    flux: npt.NDArray[np.float64], error: npt.NDArray[np.float64], good: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Return differences of neighbouring pixels over the error of the difference, float64 (k,).
+
+    Not differences of flux / error: where a pixel's error was estimated from its own noisy counts,
+    the ratio goes as the root of the counts and scatters by half.
+
+    Parameters
+    ----------
+    flux, error : float64 array (n, w)
+    good : bool array (n, w)
+        Both pixels of a pair must be.
+    """
+    both = good[:, 1:] & good[:, :-1]
+    step = (flux[:, 1:] - flux[:, :-1])[both]
+    return np.asarray(step / np.hypot(error[:, 1:][both], error[:, :-1][both]))
 
 
 def in_electrons(
