@@ -151,7 +151,7 @@ def commit_file(temporary: Path, final: Path) -> None:
         sync_directory(temporary.parent)
 
 
-def make_directory(path: Path) -> None:
+def make_directory(path: Path, below: Path | None = None) -> None:
     """Make a directory and its missing parents, durably.
 
     A file in a new directory survives a crash only if the directory's own entry does.
@@ -160,6 +160,9 @@ def make_directory(path: Path) -> None:
     ----------
     path : Path
         The directory; it may exist.
+    below : Path, optional
+        An existing parent. All names from there down are forced to the disk, also of directories
+        that exist: a process that made one may have been killed before it could do so.
 
     Raises
     ------
@@ -168,9 +171,9 @@ def make_directory(path: Path) -> None:
     OSError
         Any other failure, such as a file of this name.
     """
-    if path.is_dir():
+    if path == below or (below is None and path.is_dir()):
         return
-    make_directory(path.parent)
+    make_directory(path.parent, below)
     with _space(path):
         path.mkdir(exist_ok=True)
     sync_directory(path.parent)

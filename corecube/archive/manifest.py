@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,14 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
         ) from error
     try:
         data: dict[str, Any] = json.loads(text)
+        crc = data.pop("crc", None)
         if data["format"] > FORMAT:
             raise ArchiveTooNew(
                 f"{archive}: has format {data['format']}, this corecube knows up to {FORMAT}; "
                 "upgrade corecube"
             )
+        if crc != _crc(data):
+            raise ValueError(crc)
         manifest = Manifest(
             generation=data["generation"],
             next_number=data["next_number"],
@@ -135,4 +139,9 @@ def commit(archive: Path, manifest: Manifest) -> None:
         "state": manifest.state, "runs": [run.to_json() for run in manifest.runs],
         "dropped": list(manifest.dropped),
     }  # fmt: skip
-    write_file(archive / MANIFEST, [to_text(data).encode()])
+    write_file(archive / MANIFEST, [to_text({**data, "crc": _crc(data)}).encode()])
+
+
+def _crc(data: dict[str, Any]) -> int:
+    """Return the CRC-32 of the text that everything but the CRC has."""
+    return zlib.crc32(to_text(data).encode())

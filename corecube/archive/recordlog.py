@@ -68,7 +68,8 @@ def append(archive: Path, end: LogEnd, records: Iterable[Any]) -> LogEnd:
         for text in (to_text(record).encode() for record in records)
     )
     path = archive / end.file
-    new = not path.exists()
+    # also when it exists: a writer that was killed may have made it, and not forced its name
+    new = end.length == 0
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:

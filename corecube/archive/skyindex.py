@@ -7,7 +7,8 @@ its manifest names.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -81,6 +82,7 @@ class SkyIndex:
         self._centers = np.array([info.center for info in infos]).reshape(-1, 3)
         cosines = np.array([info.cos_radius for info in infos], dtype=np.float64)
         self._reach: FloatArray = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+        self._circles = list(zip(self._runs, self._reach.tolist(), strict=True))
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +134,7 @@ class SkyIndex:
         covers: dict[float, Cover] = {}
         wanted: list[tuple[Run, list[tuple[int, int]]]] = []
         total = 0
-        for number in _near(self._centers @ center, self._reach + radius).nonzero()[0].tolist():
-            run = self._runs[number]
+        for run in self._touched(center, radius):
             cells = covers.get(run.info.cell_arcmin)
             if cells is None:
                 cells = covers[run.info.cell_arcmin] = cover(region, run.grid)
@@ -214,6 +215,15 @@ class SkyIndex:
                     part = run.read_rows(start, min(start + SLICE, run.info.rows))
                     total -= int(np.count_nonzero(~self._counts(part)))
         return total
+
+    def _touched(self, center: FloatArray, radius: float) -> Iterator[Run]:
+        """Yield the runs whose circle touches another; as `_near`, for a few runs quicker."""
+        x, y, z = center.tolist()
+        for run, reach in self._circles:
+            a, b, c = run.info.center
+            limit = math.cos(math.radians(min(reach + radius + PAD, 180.0))) - 1e-14
+            if a * x + b * y + c * z >= limit:
+                yield run
 
     def _counts(self, records: Records) -> BoolArray:
         return ~_is_in(records["shot"], self._dropped)

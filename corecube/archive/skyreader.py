@@ -179,7 +179,7 @@ class Run:
         ArchiveDamaged
             The run is missing or damaged.
         """
-        numbers, rows = self._part(cells.first, cells.last)
+        numbers, rows = self._directory or self._part(cells.first, cells.last)
         if len(numbers) == 0:
             return []
         bounds = rows[numbers.searchsorted(cells.bounds)].tolist()
@@ -223,9 +223,8 @@ class Run:
         used = np.flatnonzero(stop > start)
         if len(used) == 0:
             return
-        used = used[np.argsort(start[used], kind="stable")]
         start, stop = start[used], stop[used]
-        if start[0] < 0 or int(stop.max()) > self.info.rows:
+        if int(start.min()) < 0 or int(stop.max()) > self.info.rows:
             raise self._damaged("the cell directory")
         ends = np.cumsum(stop - start)
         for here in range(0, int(ends[-1]), SLICE):
@@ -253,10 +252,7 @@ class Run:
     def zone_rows(self) -> IntArray:
         """Return the first row of each zone and, at the end, the number of rows; (zones + 1,)."""
         zones = self._zone_entries()
-        cells, rows = self._load()
-        if int(zones.max()) > len(cells):
-            raise self._damaged("the zone directory")
-        return rows[zones]
+        return self._load()[1][zones]
 
     def read_rows(self, start: int, stop: int) -> Records:
         """Return the records of some rows.
@@ -283,7 +279,9 @@ class Run:
         dec: FloatArray,
         radius: FloatArray,
     ) -> Iterator[tuple[IntArray, Records]]:
-        """Read rows and let the formula decide; ranges may overlap but are sorted by `start`."""
+        """Read ranges of rows, which may overlap, and let the formula decide."""
+        order = np.argsort(start, kind="stable")
+        which, width, start, stop = which[order], width[order], start[order], stop[order]
         reach = np.maximum.accumulate(stop)
         fresh = np.flatnonzero(np.concatenate([[True], start[1:] > reach[:-1] + _NEAR]))
         begins, ends = start[fresh], reach[np.append(fresh[1:], len(start)) - 1]
@@ -318,16 +316,18 @@ class Run:
             first = last
 
     def _part(self, first: int, last: int) -> tuple[IntArray, IntArray]:
-        """Return the cells (n,) of zones, and the first rows of them and of the next (n + 1,)."""
+        """Return the cells (n,) of zones, and the first rows of them and of the next (n + 1,).
+
+        There may be others before and behind them.
+        """
         zones = self._zone_entries()
+        if self._directory is not None:  # they were read together
+            return self._directory
         start, stop = int(zones[first]), int(zones[last + 1])
         if not start <= stop <= self.info.cells:
             raise self._damaged("the zone directory")
         if start == stop:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        if self._directory is not None:
-            cells, rows = self._directory
-            return cells[start:stop], rows[start : stop + 1]
         self._asked += 1
         if self._asked > _PATIENCE and self.info.records_offset - PAGE <= _MOST:
             self._load()  # for the next questions
@@ -353,6 +353,8 @@ class Run:
             self._zones = content[: 4 * (self.grid.zones + 1)].view("<u4")
             begin = self.info.cells_offset - PAGE
             entries = content[begin : begin + 16 * (self.info.cells + 1)].view("<i8")
+            if (self._zones[1:] < self._zones[:-1]).any() or self._zones[-1] != self.info.cells:
+                raise self._damaged("the zone directory")
             self._directory = entries[:-2:2].copy(), entries[1::2].copy()
         return self._directory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import numpy as np
 from corecube.archive import manifest as manifests
 from corecube.archive import recordlog, skyindex, skyrun
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
-from corecube.archive.durable import FileStamp, make_directory, write_file
+from corecube.archive.durable import FileStamp, make_directory, sync_directory, write_file
 from corecube.archive.layout import (
     CATALOGUE,
     DESCRIPTION,
@@ -104,8 +105,10 @@ def create(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(_not_ours(path))):
         raise ArchiveError(f"{path}: is there and is no archive; choose another name")
     try:
-        for folder in (path, path / SHOTS, path / INDEX, path / CATALOGUE):
-            make_directory(folder)
+        make_directory(path)
+        for name in (SHOTS, INDEX, CATALOGUE):
+            make_directory(path / name, below=path)
+        _sync_parents(path)
     except OSError as error:
         raise ArchiveError(
             f"{path}: cannot be made there ({error.strerror}); choose another place"
@@ -119,6 +122,16 @@ def create(path: Path) -> None:
         }  # fmt: skip
         write_file(path / DESCRIPTION, [to_text(about).encode()])
         manifests.commit(path, Manifest())
+
+
+def _sync_parents(path: Path) -> None:
+    """Force the names above an archive to the disk: who made them may have been killed."""
+    device = path.stat().st_dev
+    for folder in path.resolve().parents:
+        with contextlib.suppress(OSError):  # most are not ours, and some may not be read
+            if folder.stat().st_dev != device:
+                return
+            sync_directory(folder)
 
 
 def _not_ours(path: Path) -> Iterable[Path]:

@@ -88,7 +88,7 @@ def test_the_example_reads_an_image_and_a_spectrum(
 
 def test_the_tables_name_every_field(text: str, archive: Path) -> None:
     manifest, _ = load(archive)
-    assert described(text, "### manifest.json") == {"format", *vars(manifest)}
+    assert described(text, "### manifest.json") == {"format", "crc", *vars(manifest)}
     line = (archive / manifest.catalogue.file).read_bytes().split(b"\n")[0]
     record = json.loads(line.split(b" ", 1)[1])
     assert described(text, "### The logs") == set(record)

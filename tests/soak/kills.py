@@ -29,7 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a process with threads cannot be forked safely
+for _name in ("OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMEXPR_MAX_THREADS"):
+    os.environ[_name] = "1"  # a process with threads cannot be forked safely
 
 import processes  # type: ignore[import-not-found]  # beside this file
 from losses import look, remember  # type: ignore[import-not-found]

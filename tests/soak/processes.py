@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import multiprocessing
 import os
 import select
@@ -12,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -30,6 +32,16 @@ def fork_workers() -> None:
     from corecube import scheduler
 
     module: Any = scheduler
+    work = scheduler._worker
+
+    def worker(function: str, pipe: Connection) -> None:
+        # a forked process has its sisters' pipes too, which would never end while it holds them
+        for item in gc.get_objects():
+            if isinstance(item, Connection) and item is not pipe:
+                item.close()
+        work(function, pipe)
+
+    module._worker = worker
     module.multiprocessing = SimpleNamespace(
         get_context=lambda _: multiprocessing.get_context("fork"),
         parent_process=multiprocessing.parent_process,

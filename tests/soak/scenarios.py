@@ -66,7 +66,8 @@ def make_files(raw: Path, toy: Any, lab: Any) -> None:
             )  # fmt: skip
         toy.image(folder / "g0.toy", "field/0", "g", ra=10.0, shape=(70, 60), **more)
         toy.fibers(folder / "f2.toy", "plate/0", "b", ra=[9.0, 9.1], dec=[3.0, 3.0], **more)
-        toy.gain(folder / "gain.toy", "field/1", value=float(version))
+        gain = {"kind": "gain", "key": "field/1", "entry": "", "value": float(version)}
+        toy.write(folder / "gain.toy", gain | {"rank": version})
         nights = raw / f"lab{version}"
         lab.write(nights / "bias.lab", lab.MASTER, "bias", float(version))
         for night in ("night/1", "night/2"):
