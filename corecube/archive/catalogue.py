@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,22 @@ class ShotRecord:
     links: list[str] = field(default_factory=list)
     masks: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> ShotRecord:
+        """Return the record of plain JSON, which becomes its own.
+
+        Raises
+        ------
+        TypeError
+            If a field is missing or unknown.
+        """
+        if data.keys() != _FIELDS:
+            return cls(**data)
+        # A frozen dataclass sets field by field: 20 ms for 3,000 shots, before any answer.
+        record = object.__new__(cls)
+        vars(record).update(data)
+        return record
+
     @property
     def identity(self) -> str:
         """``instrument/key``."""
@@ -99,6 +115,9 @@ class ShotRecord:
             if row < first + count:
                 return name, row - first
         raise IndexError(f"{self.identity} has no row {row}")
+
+
+_FIELDS = frozenset(part.name for part in fields(ShotRecord))
 
 
 def record_of(
@@ -181,7 +200,7 @@ class Catalogue:
             if "removed" in record:
                 living.pop(record["removed"], None)
             else:
-                shot = ShotRecord(**record)
+                shot = ShotRecord.of(record)
                 living[shot.identity] = shot
         self.by_identity = dict(sorted(living.items()))
         self.by_number = {shot.number: shot for shot in living.values()}

@@ -149,7 +149,7 @@ def write(archive: Path, shot: Shot, late: LateMasks) -> dict[str, Any]:
     if not late.spans:
         return {}
     file = mask_path(shot.instrument, shot.key, shot.generation, secrets.token_hex(4))
-    make_directory((archive / file).parent)
+    make_directory((archive / file).parent, below=archive)
     stamp = write_file(archive / file, [encoded(shot, late)])
     return {"file": file, "size": stamp.size, "sha256": stamp.sha256}
 

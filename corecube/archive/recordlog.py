@@ -39,14 +39,16 @@ def read(archive: Path, end: LogEnd, start: int = 0) -> list[dict[str, Any]]:
         raise ArchiveDamaged(f"{path}: is missing; run 'corecube repair'") from error
     if len(data) != end.length - start:
         raise ArchiveDamaged(f"{path}: is shorter than {end.length} bytes; run 'corecube repair'")
-    records = []
+    texts = []
     for line in data.split(b"\n")[:-1]:
         crc, _, text = line.partition(b" ")
         if f"{zlib.crc32(text):08x}".encode() != crc:
             raise ArchiveDamaged(
                 f"{path}: a record does not have its checksum; run 'corecube repair'"
             )
-        records.append(json.loads(text))
+        texts.append(text)
+    # All at once takes half the time of one by one, and a query waits for it.
+    records: list[dict[str, Any]] = json.loads(b"[%b]" % b",".join(texts))
     return records
 
 

@@ -21,7 +21,13 @@ import numpy as np
 from corecube.archive import manifest as manifests
 from corecube.archive import recordlog, skyindex, skyrun
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
-from corecube.archive.durable import FileStamp, make_directory, sha256_file, write_file
+from corecube.archive.durable import (
+    FileStamp,
+    make_directory,
+    sha256_file,
+    sync_directory,
+    write_file,
+)
 from corecube.archive.latemasks import read as read_masks
 from corecube.archive.layout import (
     CATALOGUE,
@@ -124,7 +130,7 @@ def repair(path: Path, progress: Callable[[str], None] = lambda name: None) -> R
     if not any((path / name).exists() for name in (DESCRIPTION, MANIFEST, SHOTS)):
         raise ArchiveMissing(f"{path}: there is no archive")
     for folder in (SHOTS, INDEX, CATALOGUE):
-        make_directory(path / folder)
+        make_directory(path / folder, below=path)
     with WriterLock(path):
         return _Repair(path, progress).run()
 
@@ -220,6 +226,8 @@ class _Repair:
     def _set_aside(self, name: str, file: str, what: str, infos: Iterable[FileInfo]) -> None:
         what = what.split(";")[0]
         moved = self._aside(file)
+        if not moved and (self.path / DAMAGED / file).exists():
+            moved, what = f"{DAMAGED}/{file}", "was set aside by a repair that did not end"
         self.done.aside.append(SetAside(name, moved, what, tuple(i.source.path for i in infos)))
 
     def _aside(self, file: str) -> str:
@@ -230,8 +238,11 @@ class _Repair:
         name = f"{DAMAGED}/{file}"
         while (self.path / name).exists():
             name = f"{DAMAGED}/{file}.{secrets.token_hex(4)}"
-        make_directory((self.path / name).parent)
+        make_directory((self.path / name).parent, below=self.path)
         place.rename(self.path / name)
+        # a file that came back after a power failure would be taken away as a leftover
+        sync_directory((self.path / name).parent)
+        sync_directory(place.parent)
         return name
 
     def _found(self) -> list[ShotRecord]:

@@ -77,12 +77,12 @@ class SkyIndex:
         dropped: Collection[int] | npt.NDArray[np.integer] = (),
     ) -> None:
         infos = [info for info in runs if info.rows]
-        self._runs = [Run(directory, info) for info in infos]
+        self.runs = [Run(directory, info) for info in infos]
         self._dropped = _numbers(dropped)
         self._centers = np.array([info.center for info in infos]).reshape(-1, 3)
         cosines = np.array([info.cos_radius for info in infos], dtype=np.float64)
         self._reach: FloatArray = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-        self._circles = list(zip(self._runs, self._reach.tolist(), strict=True))
+        self._circles = list(zip(self.runs, self._reach.tolist(), strict=True))
 
     def __enter__(self) -> Self:
         return self
@@ -104,12 +104,12 @@ class SkyIndex:
             A run is missing. If its cause is a FileNotFoundError, the manifest may have been
             replaced meanwhile: read it again.
         """
-        for run in self._runs:
+        for run in self.runs:
             run.open()
 
     def close(self) -> None:
         """Close all runs; the next question opens what it needs again."""
-        for run in self._runs:
+        for run in self.runs:
             run.close()
 
     def search(self, region: Region) -> Records:
@@ -188,7 +188,7 @@ class SkyIndex:
         a, d, r = _circles(ra, dec, radius)
         vectors = unit_vectors(a, d)
         grids: dict[float, list[Run]] = {}
-        for run, center, reach in zip(self._runs, self._centers, self._reach, strict=True):
+        for run, center, reach in zip(self.runs, self._centers, self._reach, strict=True):
             if _near(vectors @ center, reach + r).any():
                 grids.setdefault(run.info.cell_arcmin, []).append(run)
         queries: list[IntArray] = [np.empty(0, np.int64)]
@@ -208,8 +208,8 @@ class SkyIndex:
 
     def count(self) -> int:
         """Return the number of records that are not dropped."""
-        total = sum(run.info.rows for run in self._runs)
-        for run in self._runs:
+        total = sum(run.info.rows for run in self.runs)
+        for run in self.runs:
             if self._may_drop(run.info):
                 for start in range(0, run.info.rows, SLICE):
                     part = run.read_rows(start, min(start + SLICE, run.info.rows))

@@ -191,6 +191,7 @@ class ArchiveWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = WriterLock(path)
+        self._folders: set[Path] = set()
 
     def __enter__(self) -> ArchiveWriter:
         """Take the lock and read the present state."""
@@ -208,6 +209,9 @@ class ArchiveWriter:
             self.manifest, _ = manifests.load(self.path)
             self.catalogue = Catalogue.load(self.path, self.manifest)
             self.state = load_state(self.path, self.manifest)
+            # who replaced the manifest may have been killed before it was on the disk for certain:
+            # nothing that the one before it needs may go until then
+            sync_directory(self.path)
         except BaseException:
             self._lock.__exit__(None, None, None)
             raise
@@ -230,7 +234,10 @@ class ArchiveWriter:
     def new_path(self, instrument: str, key: str) -> str:
         """Return the path below the archive for a new file of a shot; its folder is made."""
         path = shot_path(instrument, key, self.next_generation(f"{instrument}/{key}"))
-        make_directory((self.path / path).parent)
+        folder = (self.path / path).parent
+        if folder not in self._folders:
+            make_directory(folder, below=self.path)
+            self._folders.add(folder)
         return path
 
     def clean(self) -> list[str]:

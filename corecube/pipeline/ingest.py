@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
@@ -14,7 +15,7 @@ from corecube import config as configuration
 from corecube import scheduler
 from corecube.archive import manifest as manifests
 from corecube.archive.catalogue import Catalogue
-from corecube.archive.durable import FileStamp
+from corecube.archive.durable import FileStamp, sync_directory
 from corecube.archive.writer import (
     ArchiveWriter,
     InstrumentState,
@@ -180,6 +181,9 @@ class _Ingest:
             manifest, _ = manifests.load(self.archive)
         except ArchiveMissing:
             return Stored(), -1
+        # what is called unchanged must last, also where the one who stored it was killed since
+        with contextlib.suppress(OSError, NoSpace):
+            sync_directory(self.archive)
         catalogue = Catalogue.load(self.archive, manifest)
         stored = Stored.of(self.archive, manifest, catalogue, self.caller.name)
         return stored, manifest.generation

@@ -111,6 +111,9 @@ def test_order_of_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     steps.clear()
     make_directory(tmp_path / "x" / "y")
     assert steps == []
+    # whoever made it may have been killed before its name was on the disk
+    make_directory(tmp_path / "x" / "y", below=tmp_path)
+    assert steps == ["fsync directory", "fsync directory"]
 
 
 def test_commit_file_across_directories(tmp_path: Path) -> None:
