@@ -60,6 +60,14 @@ def write(path: Path, header: Mapping[str, Any]) -> None:
     path.write_bytes(MAGIC + json.dumps(header).encode())
 
 
+def header_for(key: str, seed: int, rows: int, width: int, ra: float, dec: float) -> dict[str, Any]:
+    """Return the header of a file of fibres."""
+    return {
+        "kind": "fibers", "key": key, "entry": "all", "seed": seed, "rows": rows, "width": width,
+        "ra": ra, "dec": dec,
+    }  # fmt: skip
+
+
 def header_of(data: bytes) -> dict[str, Any]:
     header: dict[str, Any] = json.loads(data.removeprefix(MAGIC))
     return header

@@ -51,12 +51,12 @@ def nearby(
 
 
 def awkward(
-    ra: Positions, dec: Positions, number: int, rng: np.random.Generator
+    ra: Positions, dec: Positions, number: int, large: float, rng: np.random.Generator
 ) -> tuple[Positions, Positions, Positions]:
     """Circles where coverings go wrong: poles, RA 0 and 360, corners of HEALPix base cells.
 
     Half of them lie near fibres. Radii go from 0.1 arcsec to 180 degrees, evenly in their
-    logarithm; one in 20 is larger than 5 degrees, so that answers fit into memory.
+    logarithm, but only the part `large` of them beyond 5 degrees: these have millions of rows.
     """
     a, d = nearby(ra, dec, number, rng)
     step = rng.normal(0, 1, number) * 10 ** rng.uniform(-5, 1, number)
@@ -71,8 +71,8 @@ def awkward(
     a = np.where(on & (kind == 3), 0.0, a)
     d = np.where(on & (kind < 2), np.sign(d) * 90.0, d)
     small = 0.1 * ARCSEC * (5.0 / (0.1 * ARCSEC)) ** rng.uniform(size=number)
-    large = 5.0 * 36.0 ** rng.uniform(size=number)
-    return np.mod(a, 360.0), d, np.where(rng.uniform(size=number) < 0.05, large, small)
+    wide = np.minimum(5.0 * 36.1 ** rng.uniform(size=number), 180.0)
+    return np.mod(a, 360.0), d, np.where(rng.uniform(size=number) < large, wide, small)
 
 
 def vectors(ra: npt.ArrayLike, dec: npt.ArrayLike) -> Positions:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scaleinstrument import install, write
+from scaleinstrument import header_for, install, write
 from survey import Numbers
 
 from corecube import plugins
@@ -106,11 +106,7 @@ def _first(archive: Path, rows: int) -> tuple[ShotRecord, list[Any]]:
     """Ingest the shot whose record the others copy; return it, and what it was made of."""
     use(install(archive.parent / "instruments"))
     path = archive.parent / "first.scale"
-    write(
-        path,
-        {"kind": "fibers", "key": "000/0000", "entry": "all", "seed": 0, "rows": rows,
-         "width": 64, "ra": 10.0, "dec": 20.0},
-    )  # fmt: skip
+    write(path, header_for("000/0000", 0, rows, 64, 10.0, 20.0))
     caller = plugins.load("scale")
     ingest([str(path)], archive, caller, caller.instrument.config())
     manifest, _ = manifests.load(archive)

@@ -68,6 +68,11 @@ class SkyIndex:
         From the manifest.
     dropped : collection of int
         Numbers of shots whose records do not count any more.
+
+    Attributes
+    ----------
+    runs : list of Run
+        Those that have rows.
     """
 
     def __init__(

@@ -182,7 +182,11 @@ class Run:
         numbers, rows = self._directory or self._part(cells.first, cells.last)
         if len(numbers) == 0:
             return []
-        bounds = rows[numbers.searchsorted(cells.bounds)].tolist()
+        at = numbers.searchsorted(cells.bounds)
+        places = at.tolist()
+        if places[::2] == places[1::2]:  # most runs have nothing in most places
+            return []
+        bounds = rows[at].tolist()
         joined: list[tuple[int, int]] = []
         for begin, end in sorted(zip(bounds[::2], bounds[1::2], strict=True)):
             if begin >= end:

@@ -36,7 +36,7 @@ from corecube.archive.layout import (
 from corecube.archive.lock import WriterLock
 from corecube.archive.manifest import LogEnd, Manifest
 from corecube.archive.shotfile import StoredShot
-from corecube.errors import ArchiveDamaged, ArchiveError, ArchiveMissing
+from corecube.errors import ArchiveDamaged, ArchiveError, ArchiveMissing, NoSpace
 from corecube.shots import FileInfo
 
 
@@ -309,7 +309,7 @@ class ArchiveWriter:
         }
         runs = list(old.runs)
         if records or removed:  # late masks alone leave the index as it is
-            runs, dropped = self._index(positions, dropped, generation)
+            runs += self._run(positions, generation)
         forgotten = [{"removed": identity} for identity in removed]
         masked = {
             identity: replace(self.catalogue.by_identity[identity], masks=dict(part))
@@ -349,6 +349,34 @@ class ArchiveWriter:
         if state is not None:
             self.state = dict(state)
         return records
+
+    def join_runs(self) -> None:
+        """Join runs of the sky index that are of like size, so that they stay few.
+
+        To be called after commits: what they registered is safe and seen by readers already, and
+        need not wait for this, which may take seconds where runs are large. No answer changes. On
+        a full disk the runs stay as they are.
+        """
+        before = self.manifest
+        old = skyindex.merge_policy(before.runs)
+        if not old:
+            return
+        generation = before.generation + 1
+        path = self.path / INDEX / f"{generation}-{secrets.token_hex(4)}.run"
+        try:
+            joined = skyindex.merge(self.path / INDEX, old, before.dropped, path)
+            runs = [run for run in before.runs if run not in old]
+            # a dropped shot can be forgotten when no run that is left may have records of it
+            dropped = tuple(
+                number for number in before.dropped
+                if any(run.first_shot <= number <= run.last_shot for run in runs)
+            )  # fmt: skip
+            runs += [joined] if joined.rows else []
+            manifest = replace(before, generation=generation, runs=tuple(runs), dropped=dropped)
+            manifests.commit(self.path, manifest)
+        except NoSpace:
+            return
+        self.manifest = manifest
 
     def needed_by(self, identity: str) -> list[str]:
         """Return the identities of the shots that have arrays in a shot, by links."""
@@ -392,33 +420,20 @@ class ArchiveWriter:
                 positions.append((*positions_of(stored), number + offset))
         return records, positions
 
-    def _index(
-        self, positions: list[tuple[Any, Any, int]], dropped: set[int], generation: int
-    ) -> tuple[list[skyrun.RunInfo], set[int]]:
-        """Add a run for the new positions and merge runs of like size."""
+    def _run(
+        self, positions: list[tuple[Any, Any, int]], generation: int
+    ) -> list[skyrun.RunInfo]:
+        """Write a run of the new positions."""
         parts = []
         for ra, dec, number in positions:
             known = np.isfinite(ra) & np.isfinite(dec)
             rows = np.flatnonzero(known).astype(np.uint32)
             parts.append((ra[known], dec[known], np.full(len(rows), number, np.uint32), rows))
-        runs = list(self.manifest.runs)
-        folder = self.path / INDEX
-        if any(len(part[0]) for part in parts):
-            name = f"{generation}-{secrets.token_hex(4)}.run"
-            ra, dec, shots, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
-            runs.append(skyrun.write_run(folder / name, ra, dec, shots, rows))
-        old = skyindex.merge_policy(runs)
-        if old:
-            new = folder / f"{generation}-{secrets.token_hex(4)}.run"
-            merged = skyindex.merge(folder, old, dropped, new)
-            runs = [run for run in runs if run not in old]
-            # a dropped shot can be forgotten when no run that is left may have records of it
-            dropped = {
-                number for number in dropped
-                if any(run.first_shot <= number <= run.last_shot for run in runs)
-            }  # fmt: skip
-            runs += [merged] if merged.rows else []
-        return runs, dropped
+        if not any(len(part[0]) for part in parts):
+            return []
+        ra, dec, shots, rows = (np.concatenate(column) for column in zip(*parts, strict=True))
+        path = self.path / INDEX / f"{generation}-{secrets.token_hex(4)}.run"
+        return [skyrun.write_run(path, ra, dec, shots, rows)]
 
     def _log(self, end: LogEnd, name: str, generation: int) -> LogEnd:
         return end if end.file else LogEnd(f"{CATALOGUE}/{name}.{generation}.log", 0)

@@ -317,6 +317,7 @@ class _Ingest:
         for record, (_, job, result) in zip(records, ready, strict=True):
             self.decisions.registered(job, record)
             self._ended(job, result)
+        writer.join_runs()
 
     # -- what became of it -------------------------------------------------------------------
 

@@ -122,7 +122,7 @@ def test_large_directories_are_read_in_parts(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(skyreader, "_KEPT", 0)
-        run = Run(single._runs[0].path.parent, single._runs[0].info)
+        run = Run(single.runs[0].path.parent, single.runs[0].info)
         found = in_order(run.search(Cone(ra, dec, radius)))
         assert run._directory is None
     np.testing.assert_array_equal(found, in_order(brute(positions(), ra, dec, radius)))

@@ -52,6 +52,7 @@ def remove_shots(
     with ArchiveWriter(Path(archive)) as writer:
         there = [name for name in records if name in writer.catalogue.by_identity]
         writer.commit(removed=there)
+        writer.join_runs()
         writer.clean()
     for name in there:
         console.say(f"removed {name}")
