@@ -2,6 +2,7 @@
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 SEED ?= 1
+PART ?= 1
 PYTEST ?= -n 2 --dist loadgroup
 
 BIN := .venv/bin
@@ -9,7 +10,7 @@ PIP := $(BIN)/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench mutants wheel everything constraints clean
+.PHONY: help test demo bench scale mutants wheel everything constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -39,6 +40,9 @@ demo: .venv/ok ## simulated sky, archive, queries in demo/ (SEED=1)
 bench: .venv/ok ## measure, into bench-results/
 	$(PIP) --no-build-isolation -e '.[bench]'
 	$(BIN)/python benchmarks/run.py --output bench-results
+
+scale: .venv/ok ## archives of 1e7 fibres and of 500 frames, made and mended (hours, 20 GB; PART=0.05)
+	$(BIN)/python benchmarks/scale.py --output bench-results --part $(PART)
 
 mutants: .venv/ok ## break promises on purpose and see their tests fail
 	$(BIN)/python tests/mutants/run.py

@@ -88,11 +88,11 @@ def exactness(
                 formula.all, some, f"the recipe against all rows, {label}", promised=False,
             )  # fmt: skip
         return results
-    results = []
-    if len(ra) <= 10_000_000:
-        cones = _cones(ra, dec, FEW, 0.05)
-        results += _compare(index, formula.all, cones, f"index against all rows, {label}")
-    if len(ra) < 10_000_000:
+    # Each cone costs a pass over all rows; at 5e7 some are enough beside those at 1e7.
+    few = FEW if len(ra) <= 10_000_000 else FEW // 10
+    cones = _cones(ra, dec, few, 0.05)
+    results = _compare(index, formula.all, cones, f"index against all rows, {label}")
+    if len(ra) != 10_000_000:
         return results
     if not has("scipy"):
         return [*results, Skipped(f"index against a tree, {label}", "scipy is not installed")]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from survey import around
+from survey import Positions, around
 
 from corecube import tan
 from corecube.frames import Array, Column, Factor, Fibers, Frame, Image
@@ -116,6 +116,17 @@ def corecube_archive_columns(config: ScaleConfig) -> Mapping[str, Sequence[Colum
     return {"fibers": (Z, CLASS)}
 
 
+def made(header: Mapping[str, Any]) -> Frame:
+    """Return the frame that is in the archive."""
+    frame = (_image if header["kind"] == "image" else _fibers)(header)
+    return corecube_estimate_noise(frame, ScaleConfig()) or frame
+
+
+def places(header: Mapping[str, Any], rng: np.random.Generator) -> tuple[Positions, Positions]:
+    """Return RA and Dec of the fibres, the first that is drawn."""
+    return around(header["ra"], header["dec"], header["rows"], rng)
+
+
 def _common(header: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": header["entry"] if header["kind"] == "image" else "fibers",
@@ -128,7 +139,7 @@ def _common(header: Mapping[str, Any]) -> dict[str, Any]:
 def _fibers(header: Mapping[str, Any]) -> Fibers:
     rng = np.random.default_rng(header["seed"])
     rows, width = header["rows"], header["width"]
-    ra, dec = around(header["ra"], header["dec"], rows, rng)
+    ra, dec = places(header, rng)
     slope, level = rng.normal(0, 1, (2, rows, 1)).astype("f4")
     flux = np.linspace(-1, 1, width, dtype="f4") * slope + level
     flux += rng.standard_normal((rows, width), dtype="f4")

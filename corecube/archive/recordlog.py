@@ -40,7 +40,10 @@ def read(archive: Path, end: LogEnd, start: int = 0) -> list[dict[str, Any]]:
     if len(data) != end.length - start:
         raise ArchiveDamaged(f"{path}: is shorter than {end.length} bytes; run 'corecube repair'")
     texts = []
-    for line in data.split(b"\n")[:-1]:
+    *lines, rest = data.split(b"\n")
+    if rest:  # the end of the last record is gone, and with it perhaps others
+        raise ArchiveDamaged(f"{path}: its last record is damaged; run 'corecube repair'")
+    for line in lines:
         crc, _, text = line.partition(b" ")
         if f"{zlib.crc32(text):08x}".encode() != crc:
             raise ArchiveDamaged(

@@ -49,6 +49,9 @@ _VERSION: Final = 1
 _HEADER: Final = struct.Struct("<8sIId5Q4d2I")
 _BLOCK: Final = 1 << 20
 _SLICE: Final = 1_000_000
+# Rows from which a run gets the whole sky for its circle: there are few such runs, and looking into
+# their directory costs a question less than the circle costs whoever writes.
+_WIDE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +183,14 @@ def write_run(
     if a.size and not (min(np.min(s), np.min(r)) >= 0 and max(np.max(s), np.max(r)) < 1 << 32):
         raise FrameError("a shot or row number for the sky index is not between 0 and 2^32 - 1")
     records = np.empty(a.shape, dtype=RECORD)
-    records["ra"], records["dec"] = normalize_ra(a), d
+    inside = a.size == 0 or (np.min(a) >= 0.0 and np.max(a) < 360.0)
+    records["ra"], records["dec"] = a if inside else normalize_ra(a), d
     records["shot"], records["row"] = s, r
     return store(path, ring_grid(cell_arcmin), [sort_records(records, ring_grid(cell_arcmin))])
 
 
-def sort_records(records: Records, grid: RingGrid) -> Records:
-    """Return records sorted by cell, inside a cell by (shot, row).
+def sort_records(records: Records, grid: RingGrid) -> tuple[Records, npt.NDArray[np.int64]]:
+    """Return records sorted by cell, inside a cell by (shot, row), and their cells.
 
     Parameters
     ----------
@@ -197,8 +201,10 @@ def sort_records(records: Records, grid: RingGrid) -> Records:
 
     Returns
     -------
-    ndarray of RECORD, shape (n,)
+    records : ndarray of RECORD, shape (n,)
         A copy.
+    cells : ndarray of int64, shape (n,)
+        Their cells, rising.
     """
     name = record_keys(records)
     if np.any(name[1:] < name[:-1]):
@@ -210,8 +216,9 @@ def sort_records(records: Records, grid: RingGrid) -> Records:
     key <<= bits
     key |= np.arange(len(records))
     key.sort()
+    cells = key >> bits
     key &= (1 << bits) - 1
-    return records[key]
+    return records.take(key), cells
 
 
 def record_keys(records: Records) -> npt.NDArray[np.uint64]:
@@ -232,7 +239,9 @@ def record_keys(records: Records) -> npt.NDArray[np.uint64]:
     return keys
 
 
-def store(path: Path, grid: RingGrid, parts: Sequence[Records]) -> RunInfo:
+def store(
+    path: Path, grid: RingGrid, sorted_parts: Sequence[tuple[Records, npt.NDArray[np.int64]]]
+) -> RunInfo:
     """Write sorted records as a run, durably.
 
     Parameters
@@ -241,8 +250,8 @@ def store(path: Path, grid: RingGrid, parts: Sequence[Records]) -> RunInfo:
         The new file.
     grid : RingGrid
         The grid they are sorted by.
-    parts : sequence of ndarray of RECORD
-        Sorted, one behind the other; no cell may lie in two of them.
+    sorted_parts : sequence of (ndarray of RECORD, ndarray of int64)
+        Of `sort_records`, one behind the other; no cell may lie in two of them.
 
     Returns
     -------
@@ -254,11 +263,11 @@ def store(path: Path, grid: RingGrid, parts: Sequence[Records]) -> RunInfo:
     NoSpace
         The disk is full.
     """
-    parts = [part for part in parts if len(part)]
+    sorted_parts = [part for part in sorted_parts if len(part[0])]
+    parts = [part for part, _ in sorted_parts]
     rows = sum(len(part) for part in parts)
     numbers, firsts, done = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
-    for part in parts:
-        cell = _cells(part, grid)
+    for part, cell in sorted_parts:
         starts = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]]))
         numbers.append(cell[starts])
         firsts.append(starts + done)
@@ -448,6 +457,8 @@ def _circle(parts: Sequence[Records]) -> tuple[tuple[float, float, float], float
     rows = sum(len(part) for part in parts)
     if rows == 0:
         return (1.0, 0.0, 0.0), 1.0
+    if rows > _WIDE:
+        return (1.0, 0.0, 0.0), -1.0
     # Some of the rows are enough for the middle; all of them count for the radius.
     step = 1 + rows // 10_000
     middle: FloatArray = sum(

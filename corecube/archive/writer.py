@@ -107,7 +107,7 @@ def create(path: Path) -> None:
     try:
         make_directory(path)
         for name in (SHOTS, INDEX, CATALOGUE):
-            make_directory(path / name, below=path)
+            make_directory(path / name)
         _sync_parents(path)
     except OSError as error:
         raise ArchiveError(
@@ -420,9 +420,7 @@ class ArchiveWriter:
                 positions.append((*positions_of(stored), number + offset))
         return records, positions
 
-    def _run(
-        self, positions: list[tuple[Any, Any, int]], generation: int
-    ) -> list[skyrun.RunInfo]:
+    def _run(self, positions: list[tuple[Any, Any, int]], generation: int) -> list[skyrun.RunInfo]:
         """Write a run of the new positions."""
         parts = []
         for ra, dec, number in positions:

@@ -497,6 +497,34 @@ def test_far_runs_are_not_opened(tmp_path: Path) -> None:
         index.search(Cone(200, 10, 0))
 
 
+def test_large_runs_have_the_whole_sky_for_their_circle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ra, dec = np.linspace(10, 11, 50), np.linspace(20, 21, 50)
+    small = write_run(tmp_path / "small.run", ra, dec, 1, np.arange(50))
+    assert small.cos_radius > 0.999
+    monkeypatch.setattr(skyrun, "_WIDE", 49)
+    large = write_run(tmp_path / "large.run", ra, dec, 2, np.arange(50))
+    assert large.cos_radius == -1.0
+    index = SkyIndex(tmp_path, [small, large])
+    assert len(index.search(Cone(10.5, 20.5, 1.0))) == 100
+    assert len(index.search_many([10.5, 200.0], [20.5, -20.0], 1.0)[0]) == 100
+    assert RunInfo.from_json(json.loads(json.dumps(large.to_json()))) == large
+
+
+def test_questions_before_and_after_directories_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(skyreader, "_KEPT", 0)
+    info = write(tmp_path / "a.run", positions())
+    index = SkyIndex(tmp_path, [info])
+    for number in range(5):
+        cone = (45.0 * number, 20.0 * number - 40.0, 20.0)
+        expected = in_order(brute(positions(), *cone))
+        np.testing.assert_array_equal(index.search(Cone(*cone)), expected)
+        assert (index.runs[0]._directory is not None) == (number >= 2)
+
+
 def test_dropped_shots(tmp_path: Path) -> None:
     records = positions()
     infos = [

@@ -24,6 +24,7 @@ from corecube.errors import (
     ArchiveError,
     ArchiveMissing,
     ArchiveTooNew,
+    NoSpace,
     QueryError,
 )
 from corecube.pipeline import Options, Report, ingest
@@ -107,6 +108,38 @@ def test_many_small_commits_keep_the_index_exact_and_small(
         assert len(opened.cone((0.0, 0.0), 180.0).fibers) == 35
         assert len(opened.state.manifest.runs) < 12
         assert len(opened.state.manifest.dropped) <= 25
+
+
+def test_a_commit_does_not_wait_for_runs_to_be_joined(
+    place: Path, store: Any, fibers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers() -> list[str]:
+        with corecube.open(place) as opened:
+            return sorted(opened.cone((0.0, 0.0), 180.0).fibers["shot"].values.tolist())
+
+    def full(*_: Any) -> None:
+        raise NoSpace("the disk is full")
+
+    for number in (1, 2, 3, 1):
+        store(f"plate/{number}", [fibers("stars", 5, 4)])
+    before = answers()
+    assert before == [f"plate/{number}" for number in (1, 2, 3) for _ in range(5)]
+    with ArchiveWriter(place) as writer:
+        assert len(writer.manifest.runs) == 4
+        old = writer.manifest
+        with monkeypatch.context() as patch:
+            patch.setattr(manifest, "commit", full)
+            writer.join_runs()  # not worth a failure: all is registered
+        assert writer.manifest == old == manifest.load(place)[0]
+        writer.join_runs()
+        (joined,) = writer.manifest.runs
+        assert (joined.rows, writer.manifest.dropped) == (15, ())
+        assert writer.manifest.generation == old.generation + 1
+        writer.clean()
+    assert answers() == before
+    with ArchiveWriter(place) as writer:
+        writer.join_runs()
+        assert writer.manifest.runs == (joined,), "one run has nothing to be joined with"
 
 
 # -- the lock --------------------------------------------------------------------------------------
@@ -282,3 +315,15 @@ def test_a_manifest_keeps_all_that_it_was_given(archive: Path) -> None:
     manifest.commit(archive, before)
     after, _ = manifest.load(archive)
     assert after == before and before.runs and before.catalogue.length > 0
+
+
+@pytest.mark.parametrize("change", ["zeros", "no end"])
+def test_a_log_without_its_last_line_is_damaged_and_not_short(
+    place: Path, store: Callable[..., Any], fibers: Callable[..., Any], change: str
+) -> None:
+    store("plate/1", [fibers("stars", 3, 20)])
+    (log,) = place.glob("catalogue/shots.*.log")
+    data = log.read_bytes()
+    log.write_bytes(bytes(len(data)) if change == "zeros" else data[:-1] + b"x")
+    with pytest.raises(ArchiveDamaged, match="last record"):
+        corecube.open(place)

@@ -26,6 +26,8 @@ from typing import Any
 import pytest
 
 from corecube.archive import manifest as manifests
+from corecube.archive import recordlog
+from corecube.archive.manifest import LogEnd
 from corecube.archive.repair import repair
 from corecube.archive.writer import ArchiveWriter
 from corecube.pipeline import Options, ingest
@@ -36,10 +38,6 @@ from corecube.plugins import load
 Event = tuple[Any, ...]
 Tree = dict[str, bytes | None]
 """Path to content; None for a folder."""
-
-RANDOM = 4
-"""Disks drawn at random after each call."""
-
 
 class Killed(BaseException):
     """The process is dead: it changes nothing any more."""
@@ -103,6 +101,8 @@ class Double:
     ----------
     after : callable
         Called after each call, while nothing is recorded.
+    random : int
+        Disks drawn at random after each call.
     kill_at : int
         The process is dead from this call on.
     """
@@ -112,6 +112,7 @@ class Double:
         self.nodes: dict[int, Node] = {}
         self.root = self._load(self.base)
         self.after: Callable[[], None] = lambda: None
+        self.random = 4
         self.calls = 0
         self.kill_at = -1
         self.paused = False
@@ -274,7 +275,7 @@ class Double:
         yield self._tree(everything, whole)
         yield self._tree(everything, lambda node: node.content)
         yield self._tree(everything, zeros)
-        for _ in range(RANDOM):
+        for _ in range(self.random):
             yield self._tree(lambda events: [e for e in events if self._is_there(e, draw)], drawn)
 
     @staticmethod
@@ -484,6 +485,7 @@ def test_an_archive_is_made(failing: Any, toy: Any, files: tuple[Path, Path]) ->
         take(toy, files[0], archive)
         assert disk.compare.content(archive) == disk.states[-1]
         assert disk.compare.damages(archive) == []
+        clean(archive)  # where nothing was left to do, no writer has been there
         assert not list(archive.rglob(".tmp-*"))
 
 
@@ -583,9 +585,9 @@ class Mending(Failing):
 # -- killed, gone on with, and then the power fails ------------------------------------------------
 
 
-@pytest.mark.parametrize("new", [True, False], ids=["new archive", "replacement"])
+@pytest.mark.parametrize("case", ["new archive", "replacement", "only cleaned up"])
 def test_the_next_writer_builds_on_nothing_uncertain(
-    failing: Any, toy: Any, tmp_path: Path, new: bool
+    failing: Any, toy: Any, tmp_path: Path, case: str
 ) -> None:
     """A writer is killed at any call; the next one goes on; then the power fails."""
     first = tmp_path / "first.corecube"
@@ -595,17 +597,32 @@ def test_the_next_writer_builds_on_nothing_uncertain(
 
     def base(archive: Path) -> None:
         shutil.rmtree(archive, ignore_errors=True)
-        if not new:
+        if case != "new archive":
             shutil.copytree(first, archive)
 
-    def again(disk: Failing) -> Callable[[], None]:
+    def ingesting(disk: Failing) -> Callable[[], None]:
         return lambda: take(toy, tmp_path / "2", disk.archive, disk.watch)
 
+    def cleaning(disk: Failing) -> Callable[[], None]:
+        return lambda: clean(disk.archive)
+
     whole = failing(base)
-    whole.run(again(whole), look=False)
+    whole.run(ingesting(whole), look=False)
     assert whole.double.calls > 20
     for kill_at in range(1, whole.double.calls):
         disk = failing(base, seed=kill_at)
-        disk.run(again(disk), kill_at, look=False)
-        disk.run(again(disk))
-        assert disk.states[-1] == whole.states[-1]
+        disk.double.random = 1
+        disk.run(ingesting(disk), kill_at, look=False)
+        disk.run((cleaning if case == "only cleaned up" else ingesting)(disk))
+        assert case == "only cleaned up" or disk.states[-1] == whole.states[-1]
+
+
+def test_a_log_that_a_dead_writer_has_made_is_there_to_stay(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    double = Double(tmp_path / "disk")
+    with double.installed():
+        os.close(os.open(str(tmp_path / "disk" / "a.log"), os.O_WRONLY | os.O_CREAT))
+        end = recordlog.append(tmp_path / "disk", LogEnd("a.log", 0), [{"a": 1}])
+        recordlog.append(tmp_path / "disk", end, [{"a": 2}])
+    for tree in double.disks(random.Random(1)):
+        assert (tree.get("a.log") or b"").count(b"\n") == 2

@@ -7,8 +7,8 @@ command makes it, and as the latter if this was reported; `verify` finds nothing
 again leads to the archive of an undisturbed run; what the dead one left behind is gone. Prints a
 table of the kills by phase; ends with 1 if anything was lost.
 
-Half of the moments are drawn evenly over the run's time, half evenly over its phases, because
-some of these are short. Processes are forked, workers too: a start would take longer than the run.
+A third of the moments are drawn evenly over the run's time, the others evenly over its phases,
+because most of these are short. Processes are forked, workers too: a start would take longer than the run.
 """
 
 from __future__ import annotations
@@ -178,8 +178,8 @@ def kill(case: Case, folder: Path, page: Page, draw: random.Random) -> tuple[int
     archive, said = folder / "a.corecube", folder / "killed.txt"
     fresh(case.base, archive)
     page.clear()
-    by_phase = draw.random() < 0.5
-    wanted = draw.choice(sorted(case.visits)) if by_phase else 0
+    by_phase = draw.random() < 2 / 3
+    wanted = draw.choice(sorted(case.visits.keys() - {0})) if by_phase else 0
     count, mean = case.visits.get(wanted, (1, case.seconds)) if by_phase else (1, case.seconds)
     number = draw.randint(1, count)
     delay = draw.uniform(0, mean * 1.1)

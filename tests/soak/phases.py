@@ -14,16 +14,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 PHASES: Final = (
-    "identify and plan", "make the archive", "clean up", "read", "write the shot file",
+    "start, identify, plan", "make the archive", "clean up", "read", "write the shot file",
     "derive", "prove", "rename", "late masks", "index run", "logs", "manifest", "after commit",
-    "repair",
+    "join runs", "repair",
 )  # fmt: skip
 _AFTER: Final = PHASES.index("after commit")
 _WRITER: Final = "corecube.archive.shotwriter:ShotWriter"
 _ARCHIVE: Final = "corecube.archive.writer:ArchiveWriter"
 _WRAPPED: Final = {
-    "corecube.pipeline.ingest:_Ingest._identified": "identify and plan",
-    "corecube.pipeline.deciding:Decisions.decide": "identify and plan",
+    "corecube.pipeline.ingest:_Ingest._identified": "start, identify, plan",
+    "corecube.pipeline.deciding:Decisions.decide": "start, identify, plan",
     "corecube.pipeline.ingest:create": "make the archive",
     f"{_ARCHIVE}.clean": "clean up",
     "corecube.pipeline.work:make_shot": "read",
@@ -37,7 +37,8 @@ _WRAPPED: Final = {
     "corecube.pipeline.work:_Maker._late_masks": "late masks",
     "corecube.pipeline.latemasks:asked": "late masks",
     "corecube.archive.latemasks:write": "late masks",
-    f"{_ARCHIVE}._index": "index run",
+    f"{_ARCHIVE}._run": "index run",
+    f"{_ARCHIVE}.join_runs": "join runs",
     "corecube.archive.recordlog:append": "logs",
     f"{_ARCHIVE}._write_state": "logs",
     "corecube.archive.manifest:commit": "manifest",
