@@ -2,6 +2,7 @@
 PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 SEED ?= 1
+KILLS ?= 1000
 PART ?= 1
 PYTEST ?= -n 2 --dist loadgroup
 
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench scale mutants wheel everything constraints clean
+.PHONY: help test demo bench scale mutants soak wheel everything constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +47,9 @@ scale: .venv/ok ## archives of 1e7 fibres and of 500 frames, made and mended (ho
 
 mutants: .venv/ok ## break promises on purpose and see their tests fail
 	$(BIN)/python tests/mutants/run.py
+
+soak: .venv/ok ## kill -9 at a thousand moments: nothing may be lost (KILLS=1000 SEED=1)
+	$(BIN)/python tests/soak/kills.py --kills $(KILLS) --seed $(SEED)
 
 wheel: .venv/ok ## sdist and wheel, into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import math
 import os
 import sys
@@ -171,6 +172,8 @@ def open_file(path: Path | str, mode: Literal["r", "w"] = "r") -> Any:
                 f"{path}: cannot be written; the disk is full or failing; free some space and run "
                 "the same command again"
             ) from error
+        if not Path(path).exists():  # a writer has deleted it while it was opened
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
         raise ArchiveDamaged(f"{path}: cannot be opened as HDF5; it is truncated or damaged") from (
             error
         )

@@ -1,15 +1,14 @@
-"""What goes wrong in the world: killed processes, damaged files, a full disk."""
+"""What goes wrong beside a run: damaged shots, readers meanwhile, a disk that is full or fixed."""
 
 from __future__ import annotations
 
-import bz2
+import importlib.util
 import json
-import os
-import random
 import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,32 +17,15 @@ from typing import Any
 import pytest
 
 import corecube
-from corecube.errors import NoSpace
+from corecube import hdf5
+from corecube.archive import manifest as manifests
+from corecube.archive.writer import ArchiveWriter
+from corecube.errors import ArchiveDamaged, NoSpace
 from corecube.pipeline import Options, Report, ingest
 from corecube.plugins import load
 
-Start = Callable[..., "subprocess.Popen[str]"]
-OPTIONS = {"rows": 64, "columns": 70, "stars": 3, "bands": "gri", "spectra": 2, "packed": False}
-
-
-def run(paths: list[Path], archive: Path, **options: Any) -> Report:
-    caller = load("sdss")
-    config = caller.instrument.config()
-    return ingest([str(p) for p in paths], archive, caller, config, Options(**options))
-
-
-def simulate(folder: Path, seed: int, **options: Any) -> Path:
-    folder.mkdir(parents=True)
-    load("sdss").call("simulate", directory=folder, options=OPTIONS | options, seed=seed)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few simulated fields and plates."""
-    folder = tmp_path_factory.mktemp("faults") / "raw"
-    simulate(folder, 1)
-    return folder
+READING = Path(__file__).resolve().parents[1] / "soak" / "reading.py"
+Run = Callable[..., Any]
 
 
 @pytest.fixture
@@ -56,99 +38,76 @@ def fields(toy: Any, tmp_path: Path) -> Path:
     return tmp_path / "fields"
 
 
-# -- kill -9 ---------------------------------------------------------------------------------------
-
-
-def assert_heals(
-    archive: Path, fields: Path, whole: dict[str, Any], compare: Any, run_toy: Any
-) -> int:
-    """The archive opens, verifies, and the next ingest completes it; return what it had."""
-    had = 0
-    if (archive / "manifest.json").exists():
-        assert compare.damages(archive) == []
-        content = compare.content(archive)
-        had = len(content["shots"])
-        for identity, shot in content["shots"].items():
-            assert shot == whole["shots"][identity]
-    report = run_toy([fields], archive)
-    assert report.exit_code() == 0
-    assert compare.content(archive) == whole
-    assert compare.damages(archive) == []
-    left = [p for p in archive.rglob("*") if p.name.startswith(".tmp-")]
-    assert left == []
-    with corecube.open(archive) as opened:
-        known = {record.file for record in opened.state.catalogue.by_number.values()}
-    assert {str(p.relative_to(archive)) for p in archive.rglob("*.h5")} == known
-    return had
-
-
 @pytest.fixture
 def run_toy(toy: Any) -> Callable[..., Report]:
-    def run_one(paths: list[Path], archive: Path, **options: Any) -> Report:
+    def run_one(paths: list[Path], archive: Path, scale: float = 1.0, **options: Any) -> Report:
         caller = load("toy")
-        config = toy.ToyConfig()
+        config = toy.ToyConfig(scale=scale)
         return ingest([str(p) for p in paths], archive, caller, config, Options(**options))
 
     return run_one
 
 
-def test_kill_9_at_any_moment_leaves_a_good_archive(
-    start_ingest: Start, fields: Path, compare: Any, tmp_path: Path, run_toy: Any
-) -> None:
-    started = start_ingest([fields], tmp_path / "whole.corecube")
-    assert started.stdout is not None
-    assert started.stdout.readline() == "ready\n"
-    began = time.monotonic()
-    started.communicate(timeout=60)
-    length = time.monotonic() - began
-    whole = compare.content(tmp_path / "whole.corecube")
-    assert len(whole["shots"]) == 8
-
-    draw = random.Random(9)
-    had = []
-    for number in range(16):
-        archive = tmp_path / f"{number}.corecube"
-        process = start_ingest([fields], archive, options={"jobs": 1 + number % 2})
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(draw.uniform(0.0, length))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate(timeout=60)
-        had.append(assert_heals(archive, fields, whole, compare, run_toy))
-        shutil.rmtree(archive)
-    assert len(had) == 16
+# -- damage ----------------------------------------------------------------------------------------
 
 
-POINTS = [
-    ("corecube.archive.shotwriter:ShotWriter.finish", 2, "before"),  # in writing a shot
-    ("corecube.archive.shotwriter:ShotWriter._create", 20, "after"),
-    ("corecube.pipeline.work:commit_file", 3, "before"),  # written, not renamed
-    ("corecube.pipeline.work:commit_file", 3, "after"),  # renamed, not in the catalogue
-    ("corecube.archive.recordlog:append", 1, "after"),  # in the log, not in the manifest
-    ("corecube.archive.manifest:commit", 1, "before"),  # all written, but not committed
-    ("corecube.archive.manifest:commit", 1, "after"),
-    ("corecube.archive.writer:create", 1, "after"),
-    ("corecube.archive.skyrun:write_run", 1, "after"),
-]
+def truncated(one: Path, two: Path) -> None:
+    one.write_bytes(one.read_bytes()[:-5000])
 
 
-@pytest.mark.parametrize(("target", "calls", "when"), POINTS)
-def test_kill_9_at_the_worst_moments(
-    start_ingest: Start, fields: Path, compare: Any, tmp_path: Path, run_toy: Any,
-    target: str, calls: int, when: str,
+def flipped(one: Path, two: Path) -> None:
+    data = bytearray(one.read_bytes())
+    data[len(data) // 2] ^= 16
+    one.write_bytes(data)
+
+
+def swapped(one: Path, two: Path) -> None:
+    shutil.copy(two, one)
+
+
+def exchanged(one: Path, two: Path) -> None:
+    data = one.read_bytes()
+    shutil.copy(two, one)
+    two.write_bytes(data)
+
+
+def gone(one: Path, two: Path) -> None:
+    one.unlink()
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, swapped, exchanged, gone])
+def test_a_damaged_shot_is_named_set_aside_and_made_again(
+    cli: Run, fields: Path, run_toy: Run, compare: Any, tmp_path: Path,
+    damage: Callable[[Path, Path], None],
 ) -> None:  # fmt: skip
-    run_toy([fields], tmp_path / "whole.corecube")
-    whole = compare.content(tmp_path / "whole.corecube")
     archive = tmp_path / "a.corecube"
-    # some shots are registered before, so that there is something to lose
-    first = [fields / f"{number}.toy" for number in range(2)]
-    run_toy(first, archive)
-    before = set(compare.content(archive)["shots"])
-    process = start_ingest([fields], archive, sabotage=target, calls=calls, when=when)
-    process.communicate(timeout=60)
-    if "create" not in target or "_create" in target:
-        assert process.returncode == -signal.SIGKILL, "it was not reached"
-    assert before <= set(compare.content(archive)["shots"])
-    assert_heals(archive, fields, whole, compare, run_toy)
+    run_toy([fields], archive)
+    whole = compare.content(archive)
+    with corecube.open(archive) as opened:
+        one, two = (archive / opened.record(f"toy/field/{n}").file for n in (1, 2))
+    sound = {n: path.read_bytes() for n, path in (("toy/field/1", one), ("toy/field/2", two))}
+    damage(one, two)
+    wrong = {n for n, path in (("toy/field/1", one), ("toy/field/2", two))
+             if not path.exists() or path.read_bytes() != sound[n]}  # fmt: skip
+    found = cli("verify", archive)
+    assert found.code == 8
+    lines = [line for line in found.out.splitlines() if line.startswith("DAMAGE")]
+    assert {line.split()[1].rstrip(":") for line in lines} == wrong
+    # the others are as good as ever
+    assert len([line for line in found.out.splitlines() if line.startswith("ok ")]) == 9 - len(
+        wrong
+    )
+    mended = cli("repair", archive)
+    assert mended.code == 3
+    for name in wrong:
+        assert f"set aside  {name}: " in mended.out
+        assert f"ingest again: {fields / name[-1]}.toy" in mended.out
+    assert cli("verify", archive).code == 0
+    left = compare.content(archive)["shots"]
+    assert left == {n: shot for n, shot in whole["shots"].items() if n not in wrong}
+    assert run_toy([fields], archive).exit_code() == 0
+    assert compare.content(archive) == whole
+    assert compare.damages(archive) == []
 
 
 def test_a_log_with_half_a_record_is_written_over(
@@ -165,126 +124,130 @@ def test_a_log_with_half_a_record_is_written_over(
     assert compare.content(archive) == compare.content(tmp_path / "whole.corecube")
 
 
-# -- bad files -------------------------------------------------------------------------------------
+# -- readers meanwhile -----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def good(raw: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """An archive with good shots, and a folder for bad files."""
-    archive = tmp_path / "a.corecube"
-    assert run([raw], archive).exit_code() == 0
-    bad = tmp_path / "bad"
-    bad.mkdir()
-    return archive, bad
+def reading() -> Any:
+    """The module of the reader."""
+    spec = importlib.util.spec_from_file_location("soak_reading", READING)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def a_frame(raw: Path) -> Path:
-    return next(iter(sorted(raw.rglob("frame-r-*.fits"))))
+def test_readers_see_the_old_or_the_new(
+    toy: Any, run_toy: Run, reading: Any, tmp_path: Path, wait_for: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Whatever writers do, also those that die, no answer fails and none is of two states."""
+    # all shots of a command are registered together: then an answer is of one command or another
+    monkeypatch.setattr(sys.modules["corecube.pipeline.ingest"], "_BATCH_SECONDS", 60.0)
+    archive, raw = tmp_path / "a.corecube", tmp_path / "raw"
+    for number in range(3):
+        toy.image(raw / f"{number}.toy", f"field/{number}", shape=(60, 50), seed=number)
+        toy.fibers(
+            raw / f"f{number}.toy", f"plate/{number}", ra=[number, number + 0.5], dec=[2.0, 3.0]
+        )
+
+    def remove() -> None:
+        with ArchiveWriter(archive) as writer:
+            writer.commit(removed=["toy/plate/1", "toy/field/2"])
+            writer.clean()
+
+    def die() -> None:
+        def fail(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(manifests, "commit", fail)
+            run_toy([raw], archive, scale=3.0)
+
+    steps: list[Callable[[], object]] = [
+        lambda: run_toy([raw], archive, scale=2.0), die, remove,
+        lambda: run_toy([raw], archive, scale=2.0), lambda: run_toy([raw], archive, scale=1.0),
+    ]  # fmt: skip
+    run_toy([raw], archive)
+    truths = []
+    for step in [lambda: None, *steps]:
+        step()
+        truths.append(reading.state(archive))
+    truths = [{n: v for n, v in truth.items() if n != "again"} for truth in truths]
+    assert len({json.dumps(truth, sort_keys=True) for truth in truths}) == 3
+    answers, stop = tmp_path / "answers", tmp_path / "stop"
+    errors = (tmp_path / "errors").open("w")
+    process = subprocess.Popen(
+        [sys.executable, str(READING), str(archive), str(answers), str(stop)], stderr=errors
+    )
+    try:
+        wait_for(lambda: answers.exists() and answers.stat().st_size)
+        end = time.monotonic() + 6
+        while time.monotonic() < end or len(answers.read_text().splitlines()) < 20:
+            for step in steps:
+                step()
+            assert process.poll() is None, (tmp_path / "errors").read_text()
+    finally:
+        stop.touch()
+        process.wait(60)
+        errors.close()
+    assert process.returncode == 0, (tmp_path / "errors").read_text()
+    given = [json.loads(line) for line in answers.read_text().splitlines()]
+    for part in ("digests", "filtered", "shots", "damages"):
+        known = [truth[part] for truth in truths]
+        assert [g[part] for g in given if g[part] not in known] == []
+    assert len({json.dumps(g["digests"], sort_keys=True) for g in given}) > 1, "nothing happened"
 
 
-def a_spectrum(raw: Path) -> Path:
-    return next(iter(sorted(raw.rglob("spec-*.fits"))))
-
-
-def truncated_bz2(raw: Path, bad: Path) -> None:
-    packed = bz2.compress(a_frame(raw).read_bytes())
-    (bad / f"{a_frame(raw).name}.bz2").write_bytes(packed[: len(packed) * 2 // 3])
-
-
-def truncated_plain(raw: Path, bad: Path) -> None:
-    data = a_frame(raw).read_bytes()
-    (bad / a_frame(raw).name).write_bytes(data[: len(data) // 2])
-
-
-def empty(raw: Path, bad: Path) -> None:
-    (bad / a_frame(raw).name).write_bytes(b"")
-
-
-def web_page(raw: Path, bad: Path) -> None:
-    (bad / a_frame(raw).name).write_text("<!DOCTYPE html><html><body>404</body></html>\n" * 99)
-
-
-def without_hdu2(raw: Path, bad: Path) -> None:
-    from astropy.io import fits
-
-    with fits.open(a_frame(raw)) as hdus:
-        del hdus[2]
-        hdus.writeto(bad / a_frame(raw).name)
-
-
-def other_unit(raw: Path, bad: Path) -> None:
-    from astropy.io import fits
-
-    with fits.open(a_frame(raw)) as hdus:
-        hdus[0].header["BUNIT"] = "Jy"
-        hdus.writeto(bad / a_frame(raw).name)
-
-
-BAD = {
-    "truncated bz2": (truncated_bz2, "truncated or damaged"),
-    "truncated": (truncated_plain, "is cut: [0-9]+ of [0-9]+ data bytes"),
-    "empty": (empty, "is empty"),
-    "web page": (web_page, "web page"),
-    "no HDU 2": (without_hdu2, "HDU"),
-    "other unit": (other_unit, "unit|BUNIT"),
-}
-
-
-@pytest.mark.parametrize("what", BAD)
-@pytest.mark.parametrize("company", [False, True])
-def test_a_bad_file_is_one_line_and_an_exit_code(
-    good: tuple[Path, Path], raw: Path, compare: Any, tmp_path: Path, what: str, company: bool
+def test_a_shot_that_is_deleted_while_it_is_opened_is_not_damaged(
+    fields: Path, run_toy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import re
-
-    archive, bad = good
-    before = compare.content(archive)
-    make, said = BAD[what]
-    make(raw, bad)
-    (path,) = bad.iterdir()
-    # alone into a new archive, and beside good files into one that has the good frame already
-    report = run([bad], tmp_path / "new.corecube")
-    assert report.exit_code() == 4
-    (file,) = report.files
-    assert file.state == "failed"
-    assert re.search(said, file.reason) and "\n" not in file.reason and str(path) not in file.reason
-    assert report.failures == [(str(path), file.reason)]
-    report = run([raw, bad] if company else [bad], archive)
-    assert report.exit_code() == (3 if company else 4)
-    assert compare.content(archive)["shots"] == before["shots"]
-    assert compare.damages(archive) == []
-    assert run([raw], archive).exit_code() == 0
-
-
-def test_nan_in_ivar_is_no_error_known(raw: Path, tmp_path: Path) -> None:
-    import numpy as np
-    from astropy.io import fits
-
-    path = tmp_path / a_spectrum(raw).name
-    shutil.copy(a_spectrum(raw), path)
-    with fits.open(path, mode="update") as hdus:
-        hdus[1].data["ivar"][100:110] = np.nan
     archive = tmp_path / "a.corecube"
-    report = run([path], archive)
-    assert report.exit_code() == 0
-    (file,) = report.files
-    assert file.state == "ingested"
-    assert file.notes == ["10 pixels with an inverse variance that is no number, taken as no data"]
+    run_toy([fields], archive)
+    tables = hdf5.library()
+    opens = tables.open_file
+
+    def late(name: str, *args: Any, **more: Any) -> Any:
+        if Path(name).exists():
+            # PyTables has seen that it is there, HDF5 has not opened it yet
+            Path(name).unlink()
+            raise tables.HDF5ExtError("unable to open file")
+        return opens(name, *args, **more)
+
     with corecube.open(archive) as opened:
-        (record,) = opened.state.catalogue.by_number.values()
-        spectrum = opened.shot(record).rows("coadd", 0, 1)
-        assert spectrum.error is not None and spectrum.mask is not None
-        assert np.isnan(spectrum.error[0, 100:110]).all()
-        assert ((spectrum.mask[0, 100:110] & (1 << 4)) > 0).all()
+        monkeypatch.setattr(tables, "open_file", late)
+        with pytest.raises(ArchiveDamaged, match=r"is missing; it was replaced since.*ask again"):
+            opened.shot("toy/field/1")
 
 
-def test_nothing_readable_makes_no_archive(tmp_path: Path) -> None:
-    folder = tmp_path / "raw"
-    folder.mkdir()
-    assert run([folder], tmp_path / "a.corecube").exit_code() == 4
-    (folder / "notes.txt").write_text("hello")
-    assert run([folder], tmp_path / "a.corecube").exit_code() == 4
-    assert not (tmp_path / "a.corecube").exists()
+# -- a disk that is fixed --------------------------------------------------------------------------
+
+
+def test_what_may_not_be_written_can_be_read(
+    done_of: Run, tmpfs: tuple[str, ...], fields: Path, run_toy: Run, compare: Any, tmp_path: Path
+) -> None:
+    archive = tmp_path / "a.corecube"
+    run_toy([fields], archive)
+    before = compare.listing(archive)
+    script = """
+    mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"
+    for command in info verify "query 1 2 --radius 1deg" "remove toy/field/1 --yes" repair masks; do
+        code=0
+        set -- "$1" "$2" $command
+        first=$3
+        one=$1 two=$2; shift 3
+        "$two" -m corecube_cli "$first" "$one" "$@" >&2 || code=$?
+        echo "$first $code"
+        set -- "$one" "$two"
+    done
+    """
+    done = done_of([*tmpfs, script, "sh", archive, sys.executable])
+    codes = dict(line.split() for line in done.out.splitlines())
+    assert codes == {
+        "info": "0", "verify": "0", "query": "0", "remove": "5", "repair": "5", "masks": "0",
+    }, done.err  # fmt: skip
+    assert "space" not in done.err
+    assert compare.listing(archive) == before
 
 
 # -- a full disk -----------------------------------------------------------------------------------
@@ -322,72 +285,3 @@ def test_a_full_disk_is_said_and_harms_nothing(
     assert run_toy([tmp_path / "raw"], archive).exit_code() == 0
     assert len(compare.content(archive)["shots"]) == 2
     assert not [p for p in archive.rglob(".tmp-*")]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB, where one may be mounted."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "corecube", str(place)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_small_disk_fills_up(
-    toy: Any, run_toy: Any, compare: Any, tmp_path: Path, small_disk: Path, jobs: int
-) -> None:
-    archive = small_disk / "a.corecube"
-    toy.image(tmp_path / "raw" / "a.toy", "field/1", shape=(20, 20))
-    run_toy([tmp_path / "raw"], archive)
-    before = compare.content(archive)["shots"]
-    for number in range(2, 5):
-        toy.image(tmp_path / "raw" / f"{number}.toy", f"field/{number}", shape=(500, 500))
-    with pytest.raises(NoSpace, match=r"disk|space"):
-        run_toy([tmp_path / "raw"], archive, jobs=jobs)
-    after = compare.content(archive)["shots"]
-    assert {name: after[name] for name in before} == before
-    assert compare.damages(archive) == []
-    for path in archive.rglob("*.toy"):
-        path.unlink()
-    (tmp_path / "raw").rename(tmp_path / "old")
-    toy.image(tmp_path / "raw" / "small.toy", "field/9", shape=(20, 20))
-    assert run_toy([tmp_path / "raw"], archive).exit_code() == 0, "it heals when there is space"
-
-
-@pytest.mark.parametrize("side", [256, 300, 350, 400, 470, 700])
-def test_a_small_disk_fills_up_at_any_point(
-    start_ingest: Start, toy: Any, compare: Any, tmp_path: Path, small_disk: Path, side: int
-) -> None:
-    """PyTables says nothing of a full disk, and leaves files with holes that cannot be mapped."""
-    archive = small_disk / "a.corecube"
-    for number in range(3):
-        toy.image(tmp_path / "raw" / f"{number}.toy", f"field/{number}", shape=(side, side))
-    process = start_ingest([tmp_path / "raw"], archive)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
-    said = json.loads(out.splitlines()[-1])
-    assert said.get("error") == "NoSpace", said
-    assert err == ""
-    if (archive / "manifest.json").exists():
-        assert compare.damages(archive) == []
-
-
-def test_the_report_of_a_killed_worker_names_it(
-    start_ingest: Start, toy: Any, tmp_path: Path, compare: Any
-) -> None:
-    toy.image(tmp_path / "raw" / "a.toy", "field/1", fault="kill")
-    toy.image(tmp_path / "raw" / "b.toy", "field/2")
-    process = start_ingest([tmp_path / "raw"], tmp_path / "a.corecube", options={"jobs": 2})
-    out, err = process.communicate(timeout=60)
-    report = json.loads(out.splitlines()[-1])
-    states = {file["path"][-5:]: file for file in report["files"]}
-    assert states["a.toy"]["reason"].startswith(
-        "toy/field/1: the worker process was ended by SIGKILL"
-    )
-    assert states["b.toy"]["state"] == "ingested"
-    assert report["exit"] == 3 and err == ""
-    assert compare.damages(tmp_path / "a.corecube") == []

@@ -1,12 +1,12 @@
-"""kill -9, Ctrl-C, SIGTERM and power failures in the middle of an ingest."""
+"""kill -9, Ctrl-C and SIGTERM in the middle of a run, and two runs at once."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +21,8 @@ from corecube.plugins import load
 Start = Callable[..., "subprocess.Popen[str]"]
 Run = Callable[..., Any]
 
-KILLS = 16
-"""At moments drawn over the run; with those of CERTAIN they are more than twenty."""
+SOAK = Path(__file__).resolve().parents[1] / "soak" / "kills.py"
+KILLS = 50
 WRITER = "corecube.archive.shotwriter:ShotWriter"
 COMMIT = "corecube.archive.manifest:commit"
 CERTAIN = {
@@ -39,6 +39,9 @@ CERTAIN = {
     "between logs and manifest": {"target": COMMIT, "call": 3},
     "between manifest and report": {"target": COMMIT, "call": 3, "when": "after"},
     "before the last commit": {"target": COMMIT, "call": 5},
+    "between index and logs": {
+        "target": "corecube.archive.skyrun:write_run", "call": 2, "when": "after",
+    },
     "in the log": {"target": "corecube.archive.recordlog:append", "call": 4, "when": "after"},
 }  # fmt: skip
 
@@ -109,34 +112,18 @@ def test_killed_at_a_certain_moment(
     check(archive, shots_of(err))
 
 
-def test_killed_at_twenty_moments(
-    start_cli: Start, check: Run, raw: Path, tmp_path: Path, wait_for: Run, kill: Run
-) -> None:
-    def start(name: str) -> tuple[Path, subprocess.Popen[str]]:
-        mark = tmp_path / f"{name}.mark"
-        process = start_cli(*arguments(raw, tmp_path / f"{name}.corecube"), batch=0, mark=str(mark))
-        wait_for(mark.exists)
-        return tmp_path / f"{name}.corecube", process
-
-    began = time.monotonic()
-    _, process = start("measured")
-    began = time.monotonic()
-    assert process.wait(60) == 0
-    length = time.monotonic() - began
-    rng = random.Random(9)
-    killed = tries = 0
-    while killed < KILLS:
-        tries += 1
-        assert tries < 3 * KILLS, "it always ends before it can be killed"
-        archive, process = start(f"{tries}")
-        time.sleep((killed + rng.random()) / KILLS * length)
-        done = kill(process)
-        if done.code == 0:  # the machine has become quicker
-            length *= 0.9
-            continue
-        assert done.code == -signal.SIGKILL, done.err
-        killed += 1
-        check(archive, done.ingested)
+def test_fifty_kills_at_moments_drawn_over_the_run(tmp_path: Path) -> None:
+    """`make soak` does a thousand; on new archives and old ones, with all commands that write."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        [sys.executable, str(SOAK), "--kills", str(KILLS), "--seed", "9", "--folder", tmp_path],
+        env=environment, capture_output=True, text=True, check=False, timeout=280,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = dict(line.rsplit(maxsplit=1) for line in done.stdout.split("\n\n")[0].splitlines())
+    assert counts.pop("all") == str(KILLS)
+    assert len(counts) >= 8, "too few phases were met"
+    assert f"{KILLS} kills -9 (seed 9)" in done.stdout and " 0 with losses" in done.stdout
 
 
 def shots_of(err: str) -> set[str]:
@@ -248,34 +235,6 @@ def test_twice_ends_at_once(
     assert "Traceback" not in err
     wait_for(lambda: not living(process.pid), 10)
     check(archive, shots_of(err))
-
-
-# -- the power fails -------------------------------------------------------------------------------
-
-
-def test_what_was_reported_survives_a_power_failure(
-    start_cli: Start, raw: Path, compare: Any, tmp_path: Path
-) -> None:
-    # in folders that are not there yet: their names, too, must be on the disk
-    (tmp_path / "disk").mkdir()
-    below = Path("deep", "down", "a.corecube")
-    archive, crash = tmp_path / "disk" / below, tmp_path / "crash"
-    process = start_cli(*arguments(raw / "2", archive), batch=0, crash=str(crash))
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    moments = sorted(crash.glob("*.json"))
-    assert set(json.loads(moments[-1].read_text())) == shots_of(err) == {*shots_in(archive)}
-    for moment in moments:
-        reported = set(json.loads(moment.read_text()))
-        for kind in ("names", "bytes"):
-            left = moment.with_name(f"{moment.stem}-{kind}") / below
-            if not (left / "manifest.json").exists():
-                assert not reported, f"{left}: {reported} are lost"
-                continue
-            assert compare.damages(left) == [], left
-            assert reported <= set(shots_in(left)), left
-    last = moments[-1].with_name(f"{moments[-1].stem}-names") / below
-    assert compare.content(last) == compare.content(archive)
 
 
 def shots_in(archive: Path) -> list[str]:

@@ -39,6 +39,7 @@ Event = tuple[Any, ...]
 Tree = dict[str, bytes | None]
 """Path to content; None for a folder."""
 
+
 class Killed(BaseException):
     """The process is dead: it changes nothing any more."""
 
@@ -259,8 +260,12 @@ class Double:
 
     def disks(self, draw: random.Random) -> Iterator[Tree]:
         """Yield what may stand on the disk if the power fails now."""
-        everything = lambda events: events  # noqa: E731
-        nothing = lambda events: []  # noqa: E731
+
+        def everything(events: list[Event]) -> list[Event]:
+            return events
+
+        def nothing(events: list[Event]) -> list[Event]:
+            return []
 
         def whole(node: Node) -> bytes:
             return node.bytes_after(node.pending)
@@ -397,7 +402,11 @@ class Failing:
         # of a file that neither manifest nor catalogue names nothing can depend
         naming = tree.get(f"{archive}/manifest.json") or b""
         for path, data in sorted(tree.items()):
-            if data and Path(path).parent.name == "catalogue" and Path(path).name.encode() in naming:
+            if (
+                data
+                and Path(path).parent.name == "catalogue"
+                and Path(path).name.encode() in naming
+            ):
                 naming += data
         found = hashlib.sha256()
         for path, data in sorted(tree.items()):

@@ -8,7 +8,8 @@ again leads to the archive of an undisturbed run; what the dead one left behind 
 table of the kills by phase; ends with 1 if anything was lost.
 
 A third of the moments are drawn evenly over the run's time, the others evenly over its phases,
-because most of these are short. Processes are forked, workers too: a start would take longer than the run.
+because most of these are short. Processes are forked, workers too: to start one would take longer
+than the run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import marshal
 import os
 import random
 import shutil
@@ -25,12 +25,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-for _name in ("OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMEXPR_MAX_THREADS"):
-    os.environ[_name] = "1"  # a process with threads cannot be forked safely
 
 import processes  # type: ignore[import-not-found]  # beside this file
 from losses import look, remember  # type: ignore[import-not-found]
@@ -43,6 +41,7 @@ from scenarios import (  # type: ignore[import-not-found]
     scenarios,
 )
 
+_ALONE = ("OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "NUMEXPR_MAX_THREADS")
 _WARM = ("corecube", "corecube_cli", "tables", "numpy", "numcodecs", "typer", "click", "rich",
          "pluggy", "yaml", "toy", "lab", "json", "concurrent", "multiprocessing")  # fmt: skip
 
@@ -69,7 +68,7 @@ class Case:
     jobs: int
     batched: bool
     seconds: float = 0.0
-    visits: dict[int, tuple[int, float]] = None  # type: ignore[assignment]  # filled by `measure`
+    visits: dict[int, tuple[int, float]] = field(default_factory=dict)
 
     @property
     def base(self) -> Path:
@@ -101,6 +100,7 @@ def prepare(folder: Path) -> list[Case]:
     os.environ["XDG_CONFIG_HOME"] = str(folder / "config")
     os.environ["TMPDIR"] = str(folder / "tmp")
     (folder / "tmp").mkdir()
+    os.environ.update(dict.fromkeys(_ALONE, "1"))  # with threads one cannot be forked safely
     warm = folder / "warm.json"
 
     def files() -> int:
@@ -127,10 +127,10 @@ def prepare(folder: Path) -> list[Case]:
         place.mkdir()
         for arguments in scenario.base:
             argv = [str(place / "base.corecube") if a == "ARCHIVE" else a for a in arguments]
-            done(lambda argv=argv: command(argv), folder)  # type: ignore[misc]
+            done(partial(command, argv), folder)
         base = place / "base.corecube"
         if base.exists():
-            done(lambda base=base: remember(base, place / "before"), folder)  # type: ignore[misc]  # noqa: B023
+            done(partial(remember, base, place / "before"), folder)
         if scenario.damage is not None:
             scenario.damage(base)
         for jobs, batched in ((1, True), (1, False), (2, True), (2, False)):
@@ -170,7 +170,7 @@ def measure(case: Case, folder: Path, page: Page) -> None:
     for phase in {phase for phase, _ in visits}:
         times = [seconds for p, seconds in visits if p == phase]
         case.visits[phase] = len(times), sum(times) / len(times)
-    done(lambda: remember(archive, case.place / "after"), folder)
+    done(partial(remember, archive, case.place / "after"), folder)
 
 
 def kill(case: Case, folder: Path, page: Page, draw: random.Random) -> tuple[int, str, str] | None:
@@ -205,7 +205,9 @@ def kill(case: Case, folder: Path, page: Page, draw: random.Random) -> tuple[int
     lost = "" if at_once or processes.ends(pid) else "workers have outlived the coordinator"
     if code != -signal.SIGKILL:
         processes.ends(pid)
-        return None if code == 0 else (phase, f"exit code {code}: {said.read_text()}", how)
+        if code == 0 or (code == 3 and case.scenario.damage is not None):
+            return None
+        return phase, f"exit code {code}: {said.read_text()}", how
     shutil.rmtree(folder / "killed.corecube", ignore_errors=True)
     if archive.exists() and not at_once:
         shutil.copytree(archive, folder / "killed.corecube")  # for those who search

@@ -87,9 +87,8 @@ def _reported(said: str) -> set[str]:
     found = set()
     for line in said.splitlines():
         words = line.split()
-        if line.startswith("[") and any(f"{end}:" in line for end in _ENDS):
-            found.add(words[1])
-        elif len(words) == 2 and words[0] == "removed":
+        told = line.startswith("[") and any(f"{end}:" in line for end in _ENDS)
+        if told or (len(words) == 2 and words[0] == "removed"):
             found.add(words[1])
         elif len(words) == 1 and words[0].count("/") >= 2:  # of `masks`
             found.add(words[0])

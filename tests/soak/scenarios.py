@@ -45,7 +45,9 @@ def install(folder: Path) -> None:
     for name in ("toy", "lab"):
         info = folder / f"corecube_{name}-1.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: corecube-{name}\nVersion: 1\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: corecube-{name}\nVersion: 1\n"
+        )
         (info / "entry_points.txt").write_text(f"[corecube.instruments]\n{name} = {name}\n")
     sys.path[:0] = [str(folder), str(INSTRUMENTS)]
 
@@ -61,8 +63,9 @@ def make_files(raw: Path, toy: Any, lab: Any) -> None:
                 shape=(70, 60), **more,
             )  # fmt: skip
             toy.fibers(
-                folder / f"f{number}.toy", f"plate/{number}", ra=[number + 0.1 * i for i in range(5)],
-                dec=[2.0] * 5, exposures=number == 1, **more,
+                folder / f"f{number}.toy", f"plate/{number}",
+                ra=[number + 0.1 * i for i in range(5)], dec=[2.0] * 5, exposures=number == 1,
+                **more,
             )  # fmt: skip
         toy.image(folder / "g0.toy", "field/0", "g", ra=10.0, shape=(70, 60), **more)
         toy.fibers(folder / "f2.toy", "plate/0", "b", ra=[9.0, 9.1], dec=[3.0, 3.0], **more)
@@ -79,9 +82,7 @@ def make_files(raw: Path, toy: Any, lab: Any) -> None:
 
 def scenarios(raw: Path) -> list[Scenario]:
     """Return all."""
-    toy, lab = (
-        ("ingest", "--instrument", name, "--archive", "ARCHIVE") for name in ("toy", "lab")
-    )
+    toy, lab = (("ingest", "--instrument", name, "--archive", "ARCHIVE") for name in ("toy", "lab"))
     first = (*toy, str(raw / "toy1"))
     nights = (*lab, str(raw / "lab1"), "--set", f"lists.bad={raw / 'bad1'}")
     some = (*toy, *(str(raw / "toy1" / name) for name in ("r0.toy", "f0.toy", "g0.toy")))
