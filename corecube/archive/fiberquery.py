@@ -145,8 +145,10 @@ def _matches(blocks: list[_Block], targets: Targets | None) -> FiberMatches:
     target = np.concatenate([block[3] for block in blocks])
     apart = np.full(len(row), np.nan)
     if targets is not None:
-        records = np.concatenate([block[4] for block in blocks if block[4] is not None])
-        apart = targets.separation(target, records["ra"], records["dec"])
+        # Column by column: numpy compares the types of records for each of thousands of shots.
+        records = [block[4] for block in blocks if block[4] is not None]
+        ra, dec = (np.concatenate([part[name] for part in records]) for name in ("ra", "dec"))
+        apart = targets.separation(target, ra, dec)
     group = np.repeat(np.arange(len(blocks)), [len(block[2]) for block in blocks])
     return FiberMatches(tuple((block[0], block[1]) for block in blocks), group, row, target, apart)
 

@@ -82,8 +82,10 @@ class Cone:
         if not 0.0 <= self.radius <= 180.0:  # NaN fails too
             raise QueryError(f"the radius {self.radius!r} is not between 0 and 180 degrees")
 
-    def _turned(self) -> float:
-        # As stored positions are: a radius of 0 must find a centre that was given as -350.
+    @property
+    def turned(self) -> float:
+        """RA of the centre in [0, 360), as stored positions have it."""
+        # A radius of 0 must find a centre that was given as -350.
         turned = self.ra % 360.0
         return 0.0 if turned == 360.0 else turned
 
@@ -97,11 +99,11 @@ class Cone:
         """
         a, d = np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64)
         if self.radius > 5.0 or d.ndim != 1 or a.shape != d.shape:
-            return within(a, d, self._turned(), self.dec, self.radius)
+            return within(a, d, self.turned, self.dec, self.radius)
         # Most rows of a cell are out by declination alone.
         near = (np.abs(d - self.dec) <= self.radius + PAD).nonzero()[0]
         inside = np.zeros(d.shape, dtype=np.bool_)
-        inside[near] = within(a[near], d[near], self._turned(), self.dec, self.radius)
+        inside[near] = within(a[near], d[near], self.turned, self.dec, self.radius)
         return inside
 
     def dec_range(self) -> tuple[float, float]:
@@ -125,14 +127,14 @@ class Cone:
         # Some zones: the width of the whole cone is nearly as good and much quicker.
         if len(low) <= 8 or self.radius >= 90.0:
             width = half_width(self.dec, self.radius)
-            start, end = self._turned() - width, self._turned() + width
+            start, end = self.turned - width, self.turned + width
             if width >= 180.0:
                 return _everywhere(len(low))
             if start >= 0.0 and end <= 360.0:
                 return np.arange(len(low)), np.full(len(low), start), np.full(len(low), end)
             return split_turn(np.arange(len(low)), np.full(len(low), start), np.full(len(low), end))
         widths = half_widths(self.dec, self.radius, low, high)
-        center = self._turned()
+        center = self.turned
         return split_turn(np.arange(len(low)), center - widths, center + widths)
 
     def circle(self) -> Circle:

@@ -16,7 +16,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from corecube.archive.regions import Region
+from corecube.archive.regions import Cone, Region
 from corecube.archive.ringgrid import ring_grid
 from corecube.archive.skycover import Cover, cover, cover_circles
 from corecube.archive.skyreader import SLICE, IntArray, Run
@@ -31,7 +31,7 @@ from corecube.archive.skyrun import (
     verify,
     write_run,
 )
-from corecube.archive.sphere import PAD, BoolArray, FloatArray, normalize_ra, unit_vectors
+from corecube.archive.sphere import PAD, BoolArray, FloatArray, normalize_ra, unit_vectors, within
 from corecube.errors import QueryError
 
 __all__ = [
@@ -52,6 +52,10 @@ SMALL: Final = 1 << 15
 
 SEALED: Final = 1 << 24
 """Rows (0.4 GB) from which a run is not joined with others any more; bounds memory and time."""
+
+# Degrees: of a larger cone more rows are near than scalars are quicker for.
+_SMALL_CONE: Final = 0.1
+_FEW: Final = 12
 
 
 class SkyIndex:
@@ -154,8 +158,7 @@ class SkyIndex:
                 + [part[region.contains(part["ra"], part["dec"])] for part in parts]
             )
         else:
-            records = _read(wanted, total)
-            records = records[region.contains(records["ra"], records["dec"])]
+            records = _decided(region, _read(wanted, total))
         if len(self._dropped):
             records = records[self._counts(records)]
         if len(records) < 2:
@@ -204,7 +207,7 @@ class SkyIndex:
                     for query, records in run.search_cells(cells, a, d, r):
                         queries.append(query)
                         found.append(records)
-        query, records = np.concatenate(queries), np.concatenate(found)
+        query, records = np.concatenate(queries), _joined(found)
         if len(self._dropped):
             counts = self._counts(records)
             query, records = query[counts], records[counts]
@@ -225,10 +228,12 @@ class SkyIndex:
         """Yield the runs whose circle touches another; as `_near`, for a few runs quicker."""
         x, y, z = center.tolist()
         for run, reach in self._circles:
-            a, b, c = run.info.center
-            limit = math.cos(math.radians(min(reach + radius + PAD, 180.0))) - 1e-14
-            if a * x + b * y + c * z >= limit:
-                yield run
+            if reach + radius + PAD < 180.0:
+                a, b, c = run.info.center
+                limit = math.cos(math.radians(reach + radius + PAD)) - 1e-14
+                if a * x + b * y + c * z < limit:
+                    continue
+            yield run
 
     def _counts(self, records: Records) -> BoolArray:
         return ~_is_in(records["shot"], self._dropped)
@@ -331,6 +336,12 @@ def merge(
     return store(new_path, grid, parts)
 
 
+def _joined(parts: Sequence[Records]) -> Records:
+    """Concatenate without comparing the types of the fields for each of many parts."""
+    plain = np.dtype((np.void, RECORD.itemsize))
+    return np.concatenate([part.view(plain) for part in parts]).view(RECORD)
+
+
 def _read(wanted: Sequence[tuple[Run, list[tuple[int, int]]]], total: int) -> Records:
     """Read the rows of several runs, `total` together."""
     records = np.empty(total, RECORD)
@@ -340,6 +351,41 @@ def _read(wanted: Sequence[tuple[Run, list[tuple[int, int]]]], total: int) -> Re
         run.fill(view[done : done + length], ranges)
         done += length
     return records
+
+
+def _decided(region: Region, records: Records) -> Records:
+    """Return the records in a region, in their order."""
+    if not isinstance(region, Cone) or region.radius > _SMALL_CONE:
+        return records[region.contains(records["ra"], records["dec"])]
+    # Most rows of a cell are out by declination alone.
+    near = (np.abs(records["dec"] - region.dec) <= region.radius + PAD).nonzero()[0]
+    records = records[near]
+    if len(records) <= _FEW:
+        inside = _clearly(region, records)
+        if inside is not None:
+            return records[inside]
+    ra, dec = records["ra"], records["dec"]
+    return records[within(ra, dec, region.turned, region.dec, region.radius)]
+
+
+def _clearly(cone: Cone, records: Records) -> list[int] | None:
+    """Return the places of the records in a cone, None if one is too near to its edge.
+
+    Scalars are quicker for a few records, but differ from the one formula in the last digit: only
+    that may decide there.
+    """
+    edge = math.sin(math.radians(cone.radius) * 0.5) ** 2
+    flat, center = math.cos(math.radians(cone.dec)), cone.turned
+    inside: list[int] = []
+    for place, (ra, dec, _, _) in enumerate(records.tolist()):
+        u = math.sin(math.radians(dec - cone.dec) * 0.5)
+        v = math.sin(math.radians(ra - center) * 0.5)
+        value = u * u + flat * math.cos(math.radians(dec)) * (v * v)
+        if not abs(value - edge) > 1e-9 * edge:  # NaN too
+            return None
+        if value < edge:
+            inside.append(place)
+    return inside
 
 
 def _near(cosine: FloatArray, reach: FloatArray) -> BoolArray:

@@ -34,9 +34,10 @@ _KEPT: Final = 1 << 18
 _PATIENCE: Final = 2
 _MOST: Final = 1 << 26
 # The same where many circles are asked for: rows are read faster than they are asked of the system.
-_NEAR: Final = 4 * _GAP
-# Candidates that are compared in one go.
-_PART: Final = 1 << 15
+_NEAR: Final = 2 * _GAP
+# Candidates whose rows are read in one go, and those of them that are compared in one go.
+_MANY: Final = 1 << 17
+_PART: Final = 1 << 16
 # Reads only what the system has in memory (Linux).
 _IN_MEMORY: Final = getattr(os, "RWF_NOWAIT", 0)
 
@@ -231,8 +232,8 @@ class Run:
         if int(start.min()) < 0 or int(stop.max()) > self.info.rows:
             raise self._damaged("the cell directory")
         ends = np.cumsum(stop - start)
-        for here in range(0, int(ends[-1]), SLICE):
-            there = min(here + SLICE, int(ends[-1]))
+        for here in range(0, int(ends[-1]), _MANY):
+            there = min(here + _MANY, int(ends[-1]))
             first = int(np.searchsorted(ends, here, side="right"))
             last = int(np.searchsorted(ends, there, side="left")) + 1
             opened, closed = start[first:last].copy(), stop[first:last].copy()

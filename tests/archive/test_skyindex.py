@@ -33,7 +33,7 @@ from corecube.archive.skyindex import (
     verify,
     write_run,
 )
-from corecube.archive.sphere import ARCSEC, antipode_haversine, haversine
+from corecube.archive.sphere import ARCSEC, antipode_haversine, haversine, separation
 from corecube.errors import ArchiveDamaged, FrameError, QueryError
 
 RAS = [0.0, 45.0, 90.0, 135.0, 180.0, 359.99999999, 1e-9, 1e-20, 123.456]
@@ -153,7 +153,9 @@ def test_many_cones_are_the_single_ones(
     ra, dec, radius = np.array(cones, dtype=np.float64).reshape(-1, 3).T
     with pytest.MonkeyPatch.context() as patch:
         if small:  # so that slices and chunks end everywhere
+            patch.setattr(skyindex, "SLICE", 700)
             patch.setattr(skyreader, "SLICE", 700)
+            patch.setattr(skyreader, "_MANY", 700)
             patch.setattr(skyreader, "_PART", 90)
             patch.setattr(skycover, "_PAIRS", 5)
         for index in (single, several):
@@ -495,6 +497,23 @@ def test_far_runs_are_not_opened(tmp_path: Path) -> None:
     assert index.search_many([10.0, 11.0], [10.0, 10.0], 2.0)[1]["shot"].tolist() == [1, 1]
     with pytest.raises(ArchiveDamaged, match="missing"):
         index.search(Cone(200, 10, 0))
+
+
+@given(
+    row=st.integers(0, 7591), steps=st.integers(-3, 3), ra=st.floats(-0.01, 0.01),
+    dec=st.floats(-0.01, 0.01), turns=st.integers(-1, 1),
+)  # fmt: skip
+def test_scalars_decide_as_the_formula_does(
+    single: SkyIndex, row: int, steps: int, ra: float, dec: float, turns: int
+) -> None:
+    """A radius that ends on a row, or some of the last digits from it."""
+    record = positions()[row % len(positions())]
+    d = float(np.clip(record["dec"] + dec, -90, 90))
+    a = float(record["ra"] + ra + 360.0 * turns)
+    radius = float(separation(a % 360.0 % 360.0, d, record["ra"], record["dec"]))
+    radius = max(0.0, radius + steps * float(np.spacing(radius)))
+    expected = brute(positions(), a % 360.0 % 360.0, d, radius)
+    np.testing.assert_array_equal(single.search(Cone(a, d, radius)), in_order(expected))
 
 
 def test_large_runs_have_the_whole_sky_for_their_circle(

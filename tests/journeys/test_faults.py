@@ -19,6 +19,7 @@ import pytest
 import corecube
 from corecube import hdf5
 from corecube.archive import manifest as manifests
+from corecube.archive.repair import repair
 from corecube.archive.writer import ArchiveWriter
 from corecube.errors import ArchiveDamaged, NoSpace
 from corecube.pipeline import Options, Report, ingest
@@ -108,6 +109,29 @@ def test_a_damaged_shot_is_named_set_aside_and_made_again(
     assert run_toy([fields], archive).exit_code() == 0
     assert compare.content(archive) == whole
     assert compare.damages(archive) == []
+
+
+def test_a_repair_that_did_not_end_has_lost_nothing(
+    fields: Path, run_toy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / "a.corecube"
+    run_toy([fields], archive)
+    with corecube.open(archive) as opened:
+        file = opened.record("toy/field/1").file
+    flipped(archive / file, archive / file)
+    damaged = (archive / file).read_bytes()
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(manifests, "commit", die)
+        repair(archive)
+    (aside,) = repair(archive).aside
+    assert (aside.name, aside.file) == ("toy/field/1", f"damaged/{file}")
+    assert aside.what == "was set aside by a repair that did not end"
+    assert aside.sources == (str(fields / "1.toy"),)
+    assert (archive / aside.file).read_bytes() == damaged
 
 
 def test_a_log_with_half_a_record_is_written_over(

@@ -112,6 +112,7 @@ def test_killed_at_a_certain_moment(
     check(archive, shots_of(err))
 
 
+@pytest.mark.slow
 def test_fifty_kills_at_moments_drawn_over_the_run(tmp_path: Path) -> None:
     """`make soak` does a thousand; on new archives and old ones, with all commands that write."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

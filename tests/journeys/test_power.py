@@ -594,6 +594,7 @@ class Mending(Failing):
 # -- killed, gone on with, and then the power fails ------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["new archive", "replacement", "only cleaned up"])
 def test_the_next_writer_builds_on_nothing_uncertain(
     failing: Any, toy: Any, tmp_path: Path, case: str
