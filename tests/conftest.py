@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 NO_SKIP = os.environ.get("CORECUBE_NO_SKIP") == "1"
 TEST_DATA = Path(os.environ.get("CORECUBE_TEST_DATA") or ROOT.parent / "shared" / "data")
 
+ONE_WORKER = ("browse", "boss", "ccdlab", "hetdex")
+"""Folders with fixtures of a session that ingest real files."""
+
 # For astropy: neither tables of the Earth's rotation nor anything else is fetched in a test.
 NO_INTERNET = """\
 [utils.data]
@@ -45,6 +48,15 @@ def _skip_is_failure(report: pytest.TestReport | pytest.CollectReport) -> None:
             return  # of the conformance kit: no installation would change it
         report.outcome = "failed"
         report.longrepr = f"CORECUBE_NO_SKIP=1 turns a skip into a failure: {reason}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a folder whose archives cost much to make in one worker."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in ONE_WORKER and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(folder))
 
 
 @pytest.hookimpl(wrapper=True)
