@@ -132,7 +132,7 @@ def test_a_commit_does_not_wait_for_runs_to_be_joined(
             writer.join_runs()  # not worth a failure: all is registered
         assert writer.manifest == old == manifest.load(place)[0]
         writer.join_runs()
-        (joined,) = writer.manifest.runs
+        (joined,) = list(writer.manifest.runs)
         assert (joined.rows, writer.manifest.dropped) == (15, ())
         assert writer.manifest.generation == old.generation + 1
         writer.clean()

@@ -23,6 +23,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def contents(path: Path, complete: bool = False) -> dict[str, str]:
     with archive:
         ask("shots", lambda: table(archive.shots(), ("shot", "kind", "images", "fibers")))
         for ra in (10.0, 11.0, 12.5, 200.0):
-            ask(f"cone {ra}", lambda ra=ra: tables(archive.cone((ra, 20.0), 0.3)))
+            ask(f"cone {ra}", partial(cone, archive, ra))
         ask("where", lambda: tables(archive.everything(where="z > 1", exposures=True)))
         ask("match", lambda: archive.crossmatch(([10.0, 11.0], [20.0, 20.0]), 0.1).fibers["id"])
         for identity in sorted(archive.state.catalogue.by_identity):
@@ -139,11 +140,23 @@ def contents(path: Path, complete: bool = False) -> dict[str, str]:
                 found[f"shot {identity}"] = "error"
                 continue
             for image in images:
-                ask(f"{identity}/{image}", lambda s=shot, i=image: frame(s.frame(i)))
-                ask(f"{identity}/{image} level", lambda s=shot, i=image: level(s, i))
+                ask(f"{identity}/{image}", partial(image_of, shot, image))
+                ask(f"{identity}/{image} level", partial(level, shot, image))
             for group in groups:
-                ask(f"{identity}/{group}", lambda s=shot, g=group: frame(s.rows(g, 0, 40)))
+                ask(f"{identity}/{group}", partial(rows_of, shot, group))
     return found
+
+
+def cone(archive: Any, ra: float) -> Any:
+    return tables(archive.cone((ra, 20.0), 0.3))
+
+
+def image_of(shot: Any, image: str) -> Any:
+    return frame(shot.frame(image))
+
+
+def rows_of(shot: Any, group: str) -> Any:
+    return frame(shot.rows(group, 0, 40))
 
 
 def level(shot: Any, image: str) -> Any:
