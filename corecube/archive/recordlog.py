@@ -42,12 +42,14 @@ def read(archive: Path, end: LogEnd, start: int = 0) -> list[dict[str, Any]]:
     texts = []
     *lines, rest = data.split(b"\n")
     if rest:  # the end of the last record is gone, and with it perhaps others
-        raise ArchiveDamaged(f"{path}: its last record is damaged; run 'corecube repair'")
+        raise ArchiveDamaged(
+            f"{path}: is damaged: its last record has no end; run 'corecube repair'"
+        )
     for line in lines:
         crc, _, text = line.partition(b" ")
         if f"{zlib.crc32(text):08x}".encode() != crc:
             raise ArchiveDamaged(
-                f"{path}: a record does not have its checksum; run 'corecube repair'"
+                f"{path}: is damaged: a record does not have its checksum; run 'corecube repair'"
             )
         texts.append(text)
     # All at once takes half the time of one by one, and a query waits for it.

@@ -178,7 +178,7 @@ def test_a_link_that_fails_is_one_clear_line(
     shutil.copy(place / other.file, file)
     says("is lab/masters/2, generation")
     file.write_bytes(whole[: len(whole) // 2])
-    says("which cannot be read .*cannot be opened as HDF5")
+    says("which cannot be read .*is truncated")
     file.write_bytes(whole)
     assert damages(place) == []
 

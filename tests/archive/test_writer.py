@@ -325,5 +325,5 @@ def test_a_log_without_its_last_line_is_damaged_and_not_short(
     (log,) = place.glob("catalogue/shots.*.log")
     data = log.read_bytes()
     log.write_bytes(bytes(len(data)) if change == "zeros" else data[:-1] + b"x")
-    with pytest.raises(ArchiveDamaged, match="last record"):
+    with pytest.raises(ArchiveDamaged, match="its last record has no end"):
         corecube.open(place)

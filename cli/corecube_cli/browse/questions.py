@@ -57,6 +57,7 @@ def ask(archive: Archive, text: str, radius: str) -> AnswerRows | FixedRows:
             raise (no_position if meant else no_name) from None
         return named_rows(found, f"named {text.strip()}")
     result = archive.cone((position.ra, position.dec), degrees)
+    _ = result.fibers, result.images  # read now, in the thread that reads
     return AnswerRows(
         result, f"{format_position(position)} (ICRS, degrees) within {format_radius(degrees)}"
     )

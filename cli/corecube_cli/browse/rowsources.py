@@ -313,20 +313,20 @@ class AnswerRows:
     @property
     def count(self) -> int:
         """Number of rows."""
-        return len(self._result.fibers) + len(self._result.images)
+        return len(self._result)
 
     def place(self, row: int) -> Fiber | Picture:
         """Return what a row stands for."""
-        result = self._result
-        if row < len(result.fibers):
-            record, group, number = result.fiber_places[row]
-            return Fiber(record.identity, group, number, result.center)
-        image = result.image_places[row - len(result.fibers)]
+        result, matches = self._result, self._result.fiber_matches
+        if row < len(matches):
+            record, group = matches.groups[matches.group[row]]
+            return Fiber(record.identity, group, int(matches.row[row]), result.center)
+        image = result.image_places[row - len(matches)]
         return Picture(image.shot.identity, image.name, result.center)
 
     def read(self, archive: Archive, first: int, last: int) -> Cells:
         """Return the cells of some rows."""
-        spectra = len(self._result.fibers)
+        spectra = len(self._result.fiber_matches)
         return [
             *_answer_cells("spectrum", self._result.fibers, slice(first, min(last, spectra))),
             *_answer_cells(
