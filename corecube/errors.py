@@ -15,6 +15,7 @@
           ├── ArchiveDamaged               bytes of the archive are not what was written
           ├── ArchiveBusy                  another process is writing
           ├── ArchiveTooNew                made by a newer corecube
+          ├── ArchiveTooOld                made by an older one, and to be repaired first
           └── NoSpace                      the disk is full
 
 Each class has a stable `code` that reports and documentation use. A message is one line: what
@@ -112,6 +113,12 @@ class ArchiveTooNew(ArchiveError):
     """The archive was made by a newer corecube."""
 
     code = "archive-too-new"
+
+
+class ArchiveTooOld(ArchiveError):
+    """The archive was made by an older corecube; 'corecube repair' brings it up to date."""
+
+    code = "archive-too-old"
 
 
 class NoSpace(ArchiveError):

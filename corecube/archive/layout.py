@@ -1,4 +1,4 @@
-"""Names and numbers of the archive's files: format 1, written down in docs/format.md."""
+"""Names and numbers of the archive's files: format 2, written down in docs/format.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SUFFIX: Final = ".corecube"
 DESCRIPTION: Final = "archive.json"
 MANIFEST: Final = "manifest.json"

@@ -12,7 +12,7 @@ from typing import Any
 from corecube.archive.durable import write_file
 from corecube.archive.layout import CATALOGUE, DESCRIPTION, FORMAT, MANIFEST, to_text
 from corecube.archive.skyrun import RunInfo
-from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
+from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew, ArchiveTooOld
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
         If there is no archive.
     ArchiveDamaged
         If the manifest is damaged.
-    ArchiveTooNew
-        If it has a newer format.
+    ArchiveTooNew, ArchiveTooOld
+        If it has a newer or an older format.
     """
     path = archive / MANIFEST
     try:
@@ -99,6 +99,11 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
             raise ArchiveTooNew(
                 f"{archive}: has format {data['format']}, this corecube knows up to {FORMAT}; "
                 "upgrade corecube"
+            )
+        if data["format"] < FORMAT:
+            raise ArchiveTooOld(
+                f"{archive}: has the older format {data['format']}; bring it to format {FORMAT} "
+                f"with 'corecube repair {archive}' (its shots stay as they are)"
             )
         if crc != _crc(data):
             raise ValueError(crc)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from corecube.archive import manifest as manifests
-from corecube.archive import recordlog, skyindex, skyrun
+from corecube.archive import recordlog, skyindex, skyrun, skyverify
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
 from corecube.archive.durable import (
     FileStamp,
@@ -172,6 +172,9 @@ class _Repair:
                     f"{self.path}: has format {about['format']}, this corecube knows up to "
                     f"{FORMAT}; upgrade corecube"
                 )
+            if about["format"] < FORMAT:
+                write_file(self.path / DESCRIPTION, [to_text({**about, "format": FORMAT}).encode()])
+                self.done.made.append(f"format {FORMAT} of format {about['format']}")
         except (OSError, ValueError, KeyError, TypeError):
             about = {
                 "format": FORMAT, "profile": "plain", "uuid": str(uuid.uuid4()),
@@ -371,10 +374,9 @@ class _Repair:
         counts: dict[int, int] = {}
         try:
             for run in self.manifest.runs:
-                skyrun.verify(folder / run.file, run)
+                skyverify.verify(folder / run.file, run)
                 with skyindex.Run(folder, run) as opened:
-                    for start in range(0, run.rows, _PART):
-                        part = opened.read_rows(start, min(start + _PART, run.rows))
+                    for part in opened.slices():
                         numbers, rows = np.unique(part["shot"], return_counts=True)
                         for number, count in zip(numbers.tolist(), rows.tolist(), strict=True):
                             counts[number] = counts.get(number, 0) + count

@@ -19,16 +19,15 @@ import numpy.typing as npt
 from corecube.archive.regions import Cone, Region
 from corecube.archive.ringgrid import ring_grid
 from corecube.archive.skycover import Cover, cover, cover_circles
+from corecube.archive.skydirectory import Stretch
 from corecube.archive.skyreader import SLICE, IntArray, Run
 from corecube.archive.skyrun import (
     RECORD,
     Records,
     RunInfo,
-    read_info,
     record_keys,
     sort_records,
     store,
-    verify,
     write_run,
 )
 from corecube.archive.sphere import PAD, BoolArray, FloatArray, normalize_ra, unit_vectors, within
@@ -42,8 +41,6 @@ __all__ = [
     "SkyIndex",
     "merge",
     "merge_policy",
-    "read_info",
-    "verify",
     "write_run",
 ]
 
@@ -141,7 +138,7 @@ class SkyIndex:
         """
         center, radius = region.circle()
         covers: dict[float, Cover] = {}
-        wanted: list[tuple[Run, list[tuple[int, int]]]] = []
+        wanted: list[tuple[Run, list[Stretch]]] = []
         total = 0
         for run in self._touched(center, radius):
             cells = covers.get(run.info.cell_arcmin)
@@ -150,7 +147,7 @@ class SkyIndex:
             ranges = run.ranges(cells)
             if ranges:
                 wanted.append((run, ranges))
-                total += sum(stop - start for start, stop in ranges)
+                total += sum(stretch.end - stretch.begin for stretch in ranges)
         if total > SLICE:
             parts = (part for run, ranges in wanted for part in run.read_ranges(ranges))
             records = np.concatenate(
@@ -219,8 +216,7 @@ class SkyIndex:
         total = sum(run.info.rows for run in self.runs)
         for run in self.runs:
             if self._may_drop(run.info):
-                for start in range(0, run.info.rows, SLICE):
-                    part = run.read_rows(start, min(start + SLICE, run.info.rows))
+                for part in run.slices():
                     total -= int(np.count_nonzero(~self._counts(part)))
         return total
 
@@ -323,12 +319,7 @@ def merge(
             stripe = np.sum(rows, axis=0) // SLICE
             edges = np.append(np.flatnonzero(np.diff(stripe, prepend=-1)), grid.zones)
             for first, last in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-                records = np.concatenate(
-                    [
-                        run.read_rows(int(start[first]), int(start[last]))
-                        for run, start in zip(opened, rows, strict=True)
-                    ]
-                )
+                records = np.concatenate([run.read_zones(first, last) for run in opened])
                 parts.append(sort_records(records[~_is_in(records["shot"], gone)], grid))
     finally:
         for run in opened:
@@ -342,12 +333,12 @@ def _joined(parts: Sequence[Records]) -> Records:
     return np.concatenate([part.view(plain) for part in parts]).view(RECORD)
 
 
-def _read(wanted: Sequence[tuple[Run, list[tuple[int, int]]]], total: int) -> Records:
+def _read(wanted: Sequence[tuple[Run, list[Stretch]]], total: int) -> Records:
     """Read the rows of several runs, `total` together."""
     records = np.empty(total, RECORD)
     view, done = records.view(np.uint8).data, 0
     for run, ranges in wanted:
-        length = RECORD.itemsize * sum(stop - start for start, stop in ranges)
+        length = RECORD.itemsize * sum(stretch.end - stretch.begin for stretch in ranges)
         run.fill(view[done : done + length], ranges)
         done += length
     return records

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from corecube.archive.regions import Region
 from corecube.archive.ringgrid import ring_grid
 from corecube.archive.skycover import CircleCover, Cover, cover, cover_circles, ragged
-from corecube.archive.skyrun import PAGE, RECORD, Records, RunInfo
+from corecube.archive.skydirectory import Directory, Stretch, Wrong, check_entries, check_zones
+from corecube.archive.skyrun import ENTRY, PAGE, RECORD, ZONE, Records, RunInfo
 from corecube.archive.sphere import PAD, FloatArray, within
 from corecube.errors import ArchiveDamaged
 
@@ -63,8 +64,9 @@ class Run:
         self._lock = threading.Lock()
         self._descriptor = -1
         self._closer: weakref.finalize[[int], Run] | None = None
-        self._zones: npt.NDArray[np.uint32] | None = None
-        self._directory: tuple[IntArray, IntArray] | None = None
+        self._zones: npt.NDArray[np.void] | None = None
+        self._directory: Directory | None = None
+        self._seen = bytearray(info.cells)
         self._asked = 0
 
     def __enter__(self) -> Self:
@@ -162,7 +164,7 @@ class Run:
                 found.append(records)
         return np.concatenate(queries), np.concatenate(found)
 
-    def ranges(self, cells: Cover) -> list[tuple[int, int]]:
+    def ranges(self, cells: Cover) -> list[Stretch]:
         """Return the rows of cells.
 
         Parameters
@@ -172,33 +174,34 @@ class Run:
 
         Returns
         -------
-        list of (int, int)
-            First row and the one behind the last, rising, at least a page of the file apart.
+        list of Stretch
+            Rising, at least a page of the file apart.
 
         Raises
         ------
         ArchiveDamaged
             The run is missing or damaged.
         """
-        numbers, rows = self._directory or self._part(cells.first, cells.last)
-        if len(numbers) == 0:
+        directory = self._directory or self._part(cells.first, cells.last)
+        if directory is None:
             return []
-        at = numbers.searchsorted(cells.bounds)
+        at = directory.cells.searchsorted(cells.bounds)
         places = at.tolist()
         if places[::2] == places[1::2]:  # most runs have nothing in most places
             return []
-        bounds = rows[at].tolist()
-        joined: list[tuple[int, int]] = []
-        for begin, end in sorted(zip(bounds[::2], bounds[1::2], strict=True)):
+        rows = directory.first[at].tolist()
+        found: list[Stretch] = []
+        ends = zip(rows[::2], rows[1::2], places[::2], places[1::2], strict=True)
+        for begin, end, one, other in sorted(ends):
             if begin >= end:
                 continue
-            if joined and begin <= joined[-1][1] + _GAP:
-                joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+            if found and begin <= found[-1].end + _GAP:
+                last = found[-1]
+                end, other = max(end, last.end), max(other, last.other)
+                found[-1] = Stretch(last.begin, end, directory, last.one, other)
             else:
-                joined.append((begin, end))
-        if joined and not 0 <= joined[0][0] < joined[-1][1] <= self.info.rows:
-            raise self._damaged("the cell directory")
-        return joined
+                found.append(Stretch(begin, end, directory, one, other))
+        return found
 
     def search_cells(
         self, cells: CircleCover, ra: FloatArray, dec: FloatArray, radius: FloatArray
@@ -223,14 +226,13 @@ class Run:
         ArchiveDamaged
             The run is missing or damaged.
         """
-        numbers, rows = self._load()
+        directory = self._load()
+        numbers, rows = directory.cells, directory.first
         start, stop = rows[numbers.searchsorted(cells.begin)], rows[numbers.searchsorted(cells.end)]
         used = np.flatnonzero(stop > start)
         if len(used) == 0:
             return
         start, stop = start[used], stop[used]
-        if int(start.min()) < 0 or int(stop.max()) > self.info.rows:
-            raise self._damaged("the cell directory")
         ends = np.cumsum(stop - start)
         for here in range(0, int(ends[-1]), _MANY):
             there = min(here + _MANY, int(ends[-1]))
@@ -251,28 +253,54 @@ class Run:
         -------
         ndarray of RECORD, shape (rows,)
             A copy.
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
         """
-        return self.read_records([(0, self.info.rows)])
+        return np.concatenate([np.empty(0, RECORD), *self.slices()])
+
+    def slices(self) -> Iterator[Records]:
+        """Yield all records in the order of the file, about `SLICE` at a time.
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
+        """
+        directory = self._load()
+        everything = Stretch(0, self.info.rows, directory, 0, self.info.cells)
+        return self.read_ranges([everything])
 
     def zone_rows(self) -> IntArray:
         """Return the first row of each zone and, at the end, the number of rows; (zones + 1,)."""
-        zones = self._zone_entries()
-        return self._load()[1][zones]
+        rows: IntArray = self._load().first[self._zone_entries()["first"]]
+        return rows
 
-    def read_rows(self, start: int, stop: int) -> Records:
-        """Return the records of some rows.
+    def read_zones(self, first: int, last: int) -> Records:
+        """Return the records of some zones.
 
         Parameters
         ----------
-        start, stop : int
-            First row and the one behind the last.
+        first, last : int
+            First zone and the one behind the last.
 
         Returns
         -------
-        ndarray of RECORD, shape (stop - start,)
+        ndarray of RECORD, shape (n,)
             A copy.
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
         """
-        return self.read_records([(start, stop)])
+        directory = self._load()
+        zones = self._zone_entries()["first"]
+        one, other = int(zones[first]), int(zones[last])
+        begin, end = int(directory.first[one]), int(directory.first[other])
+        return self.read_records([Stretch(begin, end, directory, one, other)])
 
     def _decide(
         self,
@@ -289,10 +317,12 @@ class Run:
         which, width, start, stop = which[order], width[order], start[order], stop[order]
         reach = np.maximum.accumulate(stop)
         fresh = np.flatnonzero(np.concatenate([[True], start[1:] > reach[:-1] + _NEAR]))
-        begins, ends = start[fresh], reach[np.append(fresh[1:], len(start)) - 1]
-        records = self.read_records(list(zip(begins.tolist(), ends.tolist(), strict=True)))
+        ends = reach[np.append(fresh[1:], len(start)) - 1]
+        stretches = self._load().stretches(start[fresh], ends)
+        records = self.read_records(stretches)
         d = np.ascontiguousarray(records["dec"])
-        sizes = ends - begins
+        begins = np.array([stretch.begin for stretch in stretches])
+        sizes = np.array([stretch.end for stretch in stretches]) - begins
         block = np.searchsorted(fresh, np.arange(len(start)), side="right") - 1
         place, count = start - begins[block] + (np.cumsum(sizes) - sizes)[block], stop - start
         total = np.cumsum(count)
@@ -320,65 +350,71 @@ class Run:
                 yield query[inside], candidates[inside]
             first = last
 
-    def _part(self, first: int, last: int) -> tuple[IntArray, IntArray]:
-        """Return the cells (n,) of zones, and the first rows of them and of the next (n + 1,).
-
-        There may be others before and behind them.
-        """
+    def _part(self, first: int, last: int) -> Directory | None:
+        """Return the entries of zones, perhaps with others; None if there are none."""
         zones = self._zone_entries()
         if self._directory is not None:  # they were read together
             return self._directory
-        start, stop = int(zones[first]), int(zones[last + 1])
-        if not start <= stop <= self.info.cells:
-            raise self._damaged("the zone directory")
+        start, stop = int(zones["first"][first]), int(zones["first"][last + 1])
         if start == stop:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
+            return None
         self._asked += 1
         if self._asked > _PATIENCE and self.info.records_offset - PAGE <= _MOST:
-            self._load()  # for the next questions
-        # Signed, because numpy compares u8 with i8 as float64.
-        offset, count = self.info.cells_offset + 16 * start, stop - start + 1
-        entries = self._read("<i8", offset, 2 * count).reshape(count, 2)
-        return entries[:-1, 0], entries[:, 1]
+            return self._load()  # for the next questions
+        entries = self._read(
+            ENTRY, self.info.cells_offset + ENTRY.itemsize * start, stop - start + 1
+        )
+        try:
+            return check_entries(entries, zones[first : last + 2], self.info)
+        except Wrong as error:
+            raise self._damaged(str(error)) from error
 
-    def _zone_entries(self) -> npt.NDArray[np.uint32]:
-        # Kept, also where the cells are too many (11 kB for cells of 4 arcmin).
+    def _zone_entries(self) -> npt.NDArray[np.void]:
+        # Kept, also where the cells are too many (22 kB for cells of 4 arcmin).
         if self._zones is None:
             if self.info.records_offset - PAGE <= _KEPT:
                 self._load()
             else:
-                self._zones = self._read("<u4", PAGE, self.grid.zones + 1)
+                zones = self._read(ZONE, PAGE, self.grid.zones + 1)
+                try:
+                    check_zones(zones, self.info)
+                except Wrong as error:
+                    raise self._damaged(str(error)) from error
+                self._zones = zones
         assert self._zones is not None
         return self._zones
 
-    def _load(self) -> tuple[IntArray, IntArray]:
+    def _load(self) -> Directory:
         """Read both directories at once and keep them."""
         if self._directory is None:
-            content = self._read("<u1", PAGE, self.info.records_offset - PAGE)
-            self._zones = content[: 4 * (self.grid.zones + 1)].view("<u4")
+            content = self._read(np.dtype("<u1"), PAGE, self.info.records_offset - PAGE)
+            zones = content[: ZONE.itemsize * (self.grid.zones + 1)].view(ZONE)
             begin = self.info.cells_offset - PAGE
-            entries = content[begin : begin + 16 * (self.info.cells + 1)].view("<i8")
-            if (self._zones[1:] < self._zones[:-1]).any() or self._zones[-1] != self.info.cells:
-                raise self._damaged("the zone directory")
-            self._directory = entries[:-2:2].copy(), entries[1::2].copy()
+            entries = content[begin : begin + ENTRY.itemsize * (self.info.cells + 1)].view(ENTRY)
+            try:
+                check_zones(zones, self.info)
+                directory = check_entries(entries, zones, self.info)
+            except Wrong as error:
+                raise self._damaged(str(error)) from error
+            self._zones, self._directory = zones, directory
         return self._directory
 
-    def read_ranges(self, ranges: list[tuple[int, int]]) -> Iterator[Records]:
+    def read_ranges(self, ranges: list[Stretch]) -> Iterator[Records]:
         """Read ranges of rows, some together, no more than about `SLICE` rows at a time."""
-        waiting: list[tuple[int, int]] = []
+        waiting: list[Stretch] = []
         size = 0
-        for begin, end in ranges:
-            for first in range(begin, end, SLICE):
-                last = min(first + SLICE, end)
-                if size + last - first > SLICE:
+        for stretch in ranges:
+            for piece in stretch.pieces(SLICE):
+                rows = piece.end - piece.begin
+                if waiting and size + rows > SLICE:
                     yield self.read_records(waiting)
                     waiting, size = [], 0
-                waiting.append((first, last))
-                size += last - first
+                waiting.append(piece)
+                size += rows
         if waiting:
             yield self.read_records(waiting)
 
-    def read_records(self, ranges: list[tuple[int, int]]) -> Records:
+    def read_records(self, ranges: list[Stretch]) -> Records:
         """Return the records of ranges of rows, one range behind the other.
 
         Raises
@@ -386,12 +422,12 @@ class Run:
         ArchiveDamaged
             The run is missing or damaged.
         """
-        records = np.empty(sum(stop - start for start, stop in ranges), RECORD)
+        records = np.empty(sum(stretch.end - stretch.begin for stretch in ranges), RECORD)
         self.fill(records.view(np.uint8).data, ranges)
         return records
 
-    def fill(self, view: memoryview, ranges: list[tuple[int, int]]) -> None:
-        """Read ranges of rows into memory of their size.
+    def fill(self, view: memoryview, ranges: list[Stretch]) -> None:
+        """Read ranges of rows into memory of their size, and check them.
 
         What the system has in memory is copied first. The rest is then asked of the disk all at
         once, where there is more than one range of it.
@@ -405,7 +441,8 @@ class Run:
         descriptor, offset, size = self._descriptor, self.info.records_offset, RECORD.itemsize
         missing: list[tuple[memoryview, int]] = []
         done = 0
-        for start, stop in ranges:
+        for stretch in ranges:
+            start, stop = stretch.begin, stretch.end
             length = size * (stop - start)
             part, place = view[done : done + length], offset + size * start
             done += length
@@ -420,10 +457,18 @@ class Run:
                 os.posix_fadvise(descriptor, place, len(part), os.POSIX_FADV_WILLNEED)
         for part, place in missing:
             self._fill(part, place)
+        done = 0
+        try:
+            for stretch in ranges:
+                length = size * (stretch.end - stretch.begin)
+                stretch.check(view[done : done + length], self._seen)
+                done += length
+        except Wrong as error:
+            raise self._damaged(str(error)) from error
 
-    def _read(self, kind: str, offset: int, count: int) -> npt.NDArray[Any]:
+    def _read(self, kind: np.dtype[Any], offset: int, count: int) -> npt.NDArray[Any]:
         self.open()
-        size = count * int(kind[-1])
+        size = count * kind.itemsize
         content = os.pread(self._descriptor, size, offset)
         if len(content) != size:
             raise self._damaged("its end (the file is too short)")

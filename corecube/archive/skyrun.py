@@ -2,11 +2,15 @@
 
 Layout, little-endian, sections at multiples of 4096 bytes::
 
-    header (4096)       magic, version, sizes, offsets, circle, CRC-32 of these
-    zone directory      u4 [zones + 1]         first entry of the cell directory of each zone
-    cell directory      (u8, u8) [cells + 1]   cell that is not empty, its first row; end mark
-    records             24 bytes [rows]        ra f8, dec f8, shot u4, row u4
-    checks              u4 [n + 1]             CRC-32 of each MiB before them, CRC-32 of these n
+    header (4096)       magic, version, sizes, offsets, circle, checks, CRC-32 of these
+    zone directory      (u4, u4) [zones + 1]       first entry of the cell directory of each zone,
+                                                   CRC-32 of its entries
+    cell directory      (u4, u4, u8) [cells + 1]   cell that is not empty, CRC-32 of its records,
+                                                   its first row; end mark
+    records             24 bytes [rows]            ra f8, dec f8, shot u4, row u4
+
+The manifest has the CRC-32 of the zone directory, so whoever walks down from there has checked all
+bytes that an answer is made of, without a read that the answer does not need.
 
 Records are sorted by cell of the ring grid, inside a cell by (shot, row). A question needs reads
 that depend on each other: zones, cells, records; small directories are kept after the first. They
@@ -16,8 +20,6 @@ process instead of raising.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import struct
 import zlib
@@ -29,10 +31,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from corecube.archive.durable import sha256_file, write_file
+from corecube.archive.durable import write_file
 from corecube.archive.ringgrid import RingGrid, ring_grid
 from corecube.archive.sphere import FloatArray, normalize_ra, positions, unit_vectors
-from corecube.errors import ArchiveDamaged, FrameError
+from corecube.errors import FrameError
 
 Records = npt.NDArray[np.void]
 
@@ -42,12 +44,14 @@ RECORD: Final = np.dtype([("ra", "<f8"), ("dec", "<f8"), ("shot", "<u4"), ("row"
 CELL_ARCMIN: Final = 4.0
 """Cells of 4 arcmin hold some hundred fibres of a survey: one read of about 10 kB."""
 
+ZONE: Final = np.dtype([("first", "<u4"), ("crc", "<u4")])
+ENTRY: Final = np.dtype([("cell", "<u4"), ("crc", "<u4"), ("first", "<u8")])
+
 PAGE: Final = 4096
 _MAGIC: Final = b"CCSKYRUN"
-_VERSION: Final = 1
-# magic, version, zones, cell size, rows, cells, offsets of cells, records, checks, circle, shots
-_HEADER: Final = struct.Struct("<8sIId5Q4d2I")
-_BLOCK: Final = 1 << 20
+_VERSION: Final = 2
+# magic, version, zones, cell size, rows, cells, offsets of cells and records, circle, shots, CRC
+_HEADER: Final = struct.Struct("<8sIId4Q4d3I")
 _SLICE: Final = 1_000_000
 # Rows from which a run gets the whole sky for its circle: there are few such runs, and looking into
 # their directory costs a question less than the circle costs whoever writes.
@@ -66,7 +70,7 @@ class RunInfo:
         Numbers of records and of cells that are not empty.
     cell_arcmin : float
         Height of the grid's zones, arcminutes.
-    cells_offset, records_offset, checks_offset, size : int
+    cells_offset, records_offset, size : int
         Where sections begin and the file ends, bytes. The zone directory begins at 4096.
     center : tuple of 3 float
         Unit vector of the middle of a circle around all positions.
@@ -74,8 +78,8 @@ class RunInfo:
         Cosine of the circle's radius, rounded towards a larger circle.
     first_shot, last_shot : int
         Smallest and largest shot number; 1 and 0 in an empty run.
-    header_crc : int
-        CRC-32 of the header.
+    zones_crc : int
+        CRC-32 of the zone directory.
     sha256 : str
         Digest of the file.
     """
@@ -86,13 +90,12 @@ class RunInfo:
     cell_arcmin: float
     cells_offset: int
     records_offset: int
-    checks_offset: int
     size: int
     center: tuple[float, float, float]
     cos_radius: float
     first_shot: int
     last_shot: int
-    header_crc: int
+    zones_crc: int
     sha256: str
 
     def to_json(self) -> dict[str, Any]:
@@ -125,14 +128,14 @@ class RunInfo:
         if not re.fullmatch(r"\w[\w.+-]*", info.file):
             raise ValueError(f"{info.file!r} is not the name of a run")
         whole = {name: value for name, value in asdict(info).items() if type(value) is int}
-        wanted = {"rows", "cells", "cells_offset", "records_offset", "checks_offset", "size"}
-        wanted |= {"first_shot", "last_shot", "header_crc"}
+        wanted = {"rows", "cells", "cells_offset", "records_offset", "size"}
+        wanted |= {"first_shot", "last_shot", "zones_crc"}
         if not wanted <= whole.keys() or min(whole.values()) < 0:
             raise ValueError(f"the sizes of the run {info.file!r} are not whole numbers")
         if len(data["center"]) != 3 or not np.isfinite([*info.center, info.cos_radius]).all():
             raise ValueError(f"the circle of the run {info.file!r} is not made of numbers")
         expected = _layout(ring_grid(float(info.cell_arcmin)), info.rows, info.cells)
-        if expected != (info.cells_offset, info.records_offset, info.checks_offset, info.size):
+        if expected != (info.cells_offset, info.records_offset, info.size):
             raise ValueError(f"the sections of the run {info.file!r} do not fit its sizes")
         return info
 
@@ -273,184 +276,116 @@ def store(
         firsts.append(starts + done)
         done += len(part)
     number = np.concatenate(numbers)
-    directory = np.empty((len(number) + 1, 2), dtype="<i8")
-    directory[:-1, 0], directory[:-1, 1] = number, np.concatenate(firsts)
-    directory[-1] = grid.first_cell[-1], rows
-    zones = np.searchsorted(number, grid.first_cell).astype("<u4")
-    cells_offset, records_offset, checks_offset, size = _layout(grid, rows, len(number))
+    cells = len(number)
+    directory = np.empty(cells + 1, ENTRY)
+    directory["cell"][:-1], directory["first"][:-1] = number, np.concatenate(firsts)
+    directory["crc"][:-1] = np.fromiter(_record_crcs(sorted_parts, firsts[1:]), np.uint32, cells)
+    directory[-1] = grid.first_cell[-1], 0, rows
+    zones = np.zeros(grid.zones + 1, ZONE)
+    zones["first"] = np.searchsorted(number, grid.first_cell)
+    used = np.flatnonzero(np.diff(zones["first"].astype(np.int64)))
+    zones["crc"][used] = list(crcs(directory, zones["first"][used], zones["first"][used + 1]))
+    cells_offset, records_offset, size = _layout(grid, rows, cells)
     center, cos_radius = _circle(parts)
     info = RunInfo(
         file=path.name,
         rows=rows,
-        cells=len(number),
+        cells=cells,
         cell_arcmin=grid.cell_arcmin,
         cells_offset=cells_offset,
         records_offset=records_offset,
-        checks_offset=checks_offset,
         size=size,
         center=center,
         cos_radius=cos_radius,
         first_shot=min((int(part["shot"].min()) for part in parts), default=1),
         last_shot=max((int(part["shot"].max()) for part in parts), default=0),
-        header_crc=0,
+        zones_crc=zlib.crc32(zones.tobytes()),
         sha256="",
     )
-    header = _header(info)
-    info = replace(info, header_crc=_stored_crc(header))
-    sections = [
-        (0, [np.frombuffer(header, np.uint8)]),
+    sections: list[tuple[int, Sequence[npt.NDArray[Any]]]] = [
+        (0, [np.frombuffer(header(info), np.uint8)]),
         (PAGE, [zones]),
         (cells_offset, [directory]),
         (records_offset, parts),
     ]
-    stamp = write_file(path, _with_checks(sections, checks_offset))
-    return replace(info, sha256=stamp.sha256)
+    return replace(info, sha256=write_file(path, _with_gaps(sections)).sha256)
 
 
-def read_info(path: Path) -> RunInfo:
-    """Make what a manifest keeps from the run's own header, to rebuild an index.
+def header(info: RunInfo) -> bytes:
+    """Return the first 4096 bytes of a run.
 
     Parameters
     ----------
-    path : Path
-        The run; it should be verified with the result.
+    info : RunInfo
 
     Returns
     -------
-    RunInfo
-        As `write_run` gave it.
-
-    Raises
-    ------
-    ArchiveDamaged
-        The header is not one of a run.
-    OSError
-        The file cannot be read.
+    bytes
     """
-    with path.open("rb") as file:
-        header = file.read(PAGE)
-    if len(header) < PAGE or _stored_crc(header) != zlib.crc32(header[:-4]):
-        raise ArchiveDamaged(f"{path}: the header is damaged; run 'corecube repair'")
-    magic, version, _, cell, rows, cells, *rest = _HEADER.unpack_from(header)
-    if magic != _MAGIC or version != _VERSION:
-        raise ArchiveDamaged(f"{path}: is not a run of the sky index; run 'corecube repair'")
-    cells_offset, records_offset, checks_offset, x, y, z, cos_radius, first_shot, last_shot = rest
-    size = path.stat().st_size
-    sections = (cells_offset, records_offset, checks_offset, size)
-    if not 0.5 <= cell <= 600.0 or _layout(ring_grid(cell), rows, cells) != sections:
-        raise ArchiveDamaged(
-            f"{path}: its {size} bytes do not fit its header; run 'corecube repair'"
-        )
-    return RunInfo(
-        path.name, rows, cells, cell, *sections, (x, y, z), cos_radius, first_shot, last_shot,
-        _stored_crc(header), sha256_file(path),
+    fields = _HEADER.pack(
+        _MAGIC, _VERSION, ring_grid(info.cell_arcmin).zones, info.cell_arcmin, info.rows,
+        info.cells, info.cells_offset, info.records_offset, *info.center,
+        info.cos_radius, info.first_shot, info.last_shot, info.zones_crc,
     )  # fmt: skip
+    padded = fields.ljust(PAGE - 4, b"\0")
+    return padded + struct.pack("<I", zlib.crc32(padded))
 
 
-def verify(path: Path, info: RunInfo) -> None:
-    """Check every byte of a run.
+def crcs(rows: npt.NDArray[Any], starts: npt.ArrayLike, stops: npt.ArrayLike) -> Iterator[int]:
+    """Yield the CRC-32 of ranges of rows.
 
     Parameters
     ----------
-    path : Path
-        The file.
-    info : RunInfo
-        What the manifest says of it.
+    rows : ndarray, shape (n,)
+        Contiguous.
+    starts, stops : array_like of int, shape (m,)
+        First row of each range and the one behind its last.
 
-    Raises
+    Yields
     ------
-    ArchiveDamaged
-        Something differs; the message names the part.
-    OSError
-        The file cannot be read.
+    int
     """
-    hint = "run 'corecube repair'"
-    try:
-        file = path.open("rb")
-    except FileNotFoundError as error:
-        raise ArchiveDamaged(f"{path}: the run of the sky index is missing; {hint}") from error
-    with file:
-        size = os.fstat(file.fileno()).st_size
-        if size != info.size:
-            raise ArchiveDamaged(f"{path}: has {size} bytes instead of {info.size}; {hint}")
-        header = file.read(PAGE)
-        if header != _header(info) or _stored_crc(header) != info.header_crc:
-            raise ArchiveDamaged(f"{path}: the header is damaged; {hint}")
-        file.seek(info.checks_offset)
-        checks = np.frombuffer(file.read(), dtype="<u4")
-        if zlib.crc32(checks[:-1].tobytes()) != checks[-1]:
-            raise ArchiveDamaged(f"{path}: the table of checks is damaged; {hint}")
-        file.seek(0)
-        digest = hashlib.sha256()
-        for number, expected in enumerate(checks[:-1]):
-            start = number * _BLOCK
-            block = file.read(min(_BLOCK, info.checks_offset - start))
-            if zlib.crc32(block) != expected:
-                where = _section(info, start, start + len(block))
-                raise ArchiveDamaged(f"{path}: MiB {number} ({where}) is damaged; {hint}")
-            digest.update(block)
-        digest.update(checks.tobytes())
-    if digest.hexdigest() != info.sha256:
-        raise ArchiveDamaged(f"{path}: is another run than the manifest says; {hint}")
+    view, size = rows.view(np.uint8).data, rows.itemsize
+    begins, ends = (np.asarray(place).astype(np.int64) * size for place in (starts, stops))
+    for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+        yield zlib.crc32(view[begin:end])
+
+
+def _record_crcs(
+    sorted_parts: Sequence[tuple[Records, npt.NDArray[np.int64]]],
+    firsts: Sequence[npt.NDArray[np.int64]],
+) -> Iterator[int]:
+    done = 0
+    for (part, _), first in zip(sorted_parts, firsts, strict=True):
+        starts = first - done
+        done += len(part)
+        yield from crcs(np.ascontiguousarray(part), starts, np.append(starts[1:], len(part)))
 
 
 def _cells(records: Records, grid: RingGrid) -> npt.NDArray[np.int64]:
     return grid.cell(grid.zone(records["dec"]), records["ra"])
 
 
-def _layout(grid: RingGrid, rows: int, cells: int) -> tuple[int, int, int, int]:
-    cells_offset = _next_page(PAGE + 4 * (grid.zones + 1))
-    records_offset = _next_page(cells_offset + 16 * (cells + 1))
-    checks_offset = _next_page(records_offset + RECORD.itemsize * rows)
-    return (
-        cells_offset,
-        records_offset,
-        checks_offset,
-        checks_offset + 4 * (-(-checks_offset // _BLOCK) + 1),
-    )
+def _layout(grid: RingGrid, rows: int, cells: int) -> tuple[int, int, int]:
+    cells_offset = _next_page(PAGE + ZONE.itemsize * (grid.zones + 1))
+    records_offset = _next_page(cells_offset + ENTRY.itemsize * (cells + 1))
+    return cells_offset, records_offset, records_offset + RECORD.itemsize * rows
 
 
 def _next_page(offset: int) -> int:
     return -(-offset // PAGE) * PAGE
 
 
-def _header(info: RunInfo) -> bytes:
-    fields = _HEADER.pack(
-        _MAGIC, _VERSION, ring_grid(info.cell_arcmin).zones, info.cell_arcmin, info.rows,
-        info.cells, info.cells_offset, info.records_offset, info.checks_offset, *info.center,
-        info.cos_radius, info.first_shot, info.last_shot,
-    )  # fmt: skip
-    padded = fields.ljust(PAGE - 4, b"\0")
-    return padded + struct.pack("<I", zlib.crc32(padded))
-
-
-def _stored_crc(header: bytes) -> int:
-    return int.from_bytes(header[-4:], "little")
-
-
-def _with_checks(
-    sections: Sequence[tuple[int, Sequence[npt.NDArray[Any]]]], end: int
+def _with_gaps(
+    sections: Sequence[tuple[int, Sequence[npt.NDArray[Any]]]],
 ) -> Iterator[memoryview]:
-    """Give the sections with the padding between them, and at last the checks of all."""
-    checks: list[int] = []
-    offset = crc = 0
-    for start, pieces in [*sections, (end, [])]:
+    """Give the sections, and zeros between them."""
+    offset = 0
+    for start, pieces in sections:
         for piece in [np.zeros(start - offset, np.uint8), *pieces]:
             view = np.ascontiguousarray(piece).view(np.uint8).reshape(-1).data
+            offset += len(view)
             yield view
-            while view:
-                part = view[: _BLOCK - offset % _BLOCK]
-                crc = zlib.crc32(part, crc)
-                offset += len(part)
-                view = view[len(part) :]
-                if offset % _BLOCK == 0:
-                    checks.append(crc)
-                    crc = 0
-    if offset % _BLOCK:
-        checks.append(crc)
-    table = np.array(checks, dtype="<u4").tobytes()
-    yield memoryview(table)
-    yield memoryview(struct.pack("<I", zlib.crc32(table)))
 
 
 def _circle(parts: Sequence[Records]) -> tuple[tuple[float, float, float], float]:
@@ -481,18 +416,3 @@ def _circle(parts: Sequence[Records]) -> tuple[tuple[float, float, float], float
     # 1e-14 is 30 times the rounding of the cosines.
     x, y, z = (float(value) for value in center)
     return (x, y, z), max(-1.0, least - 1e-14)
-
-
-def _section(info: RunInfo, start: int, end: int) -> str:
-    names = []
-    if start < PAGE:
-        names.append("header")
-    if start < info.cells_offset and end > PAGE:
-        names.append("zone directory")
-    if start < info.records_offset and end > info.cells_offset:
-        names.append("cell directory")
-    if end > info.records_offset:
-        first = max(0, start - info.records_offset) // RECORD.itemsize
-        last = min(info.rows - 1, (end - info.records_offset - 1) // RECORD.itemsize)
-        names.append(f"records {first} to {last}")
-    return ", ".join(names)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from corecube import hdf5
-from corecube.archive import chunks, latemasks, links, recordlog, skyrun
+from corecube.archive import chunks, latemasks, links, recordlog, skyverify
 from corecube.archive.catalogue import ShotRecord, positions_of
 from corecube.archive.durable import sha256_file
 from corecube.archive.layout import INDEX
@@ -99,7 +99,7 @@ def _check_index(archive: Archive, state: State, quick: bool) -> Iterator[Damage
             if quick:
                 path.stat()
             else:
-                skyrun.verify(path, run)
+                skyverify.verify(path, run)
         except (CorecubeError, OSError) as error:
             yield Damage(f"{INDEX}/{run.file}", f"{error}; {_AGAIN}")
             return

@@ -113,13 +113,13 @@ def test_a_run_of_the_sky_index_is_as_the_page_says(archive: Path) -> None:
     manifest, _ = load(archive)
     (run,) = manifest.runs
     data = (archive / "index" / run.file).read_bytes()
-    header = struct.unpack_from("<8sIId5Q4d2I", data)
-    magic, version, zones, height, rows, cells, cells_at, records_at, checks_at = header[:9]
-    assert (magic, version, height) == (b"CCSKYRUN", 1, 4.0)
+    header = struct.unpack_from("<8sIId4Q4d3I", data)
+    magic, version, zones, height, rows, cells, cells_at, records_at = header[:8]
+    assert (magic, version, height) == (b"CCSKYRUN", 2, 4.0)
     assert struct.unpack("<I", data[4092:4096])[0] == zlib.crc32(data[:4092])
     records = np.frombuffer(data, RECORD, rows, records_at)
-    directory = np.frombuffer(data, "<u8", 2 * (cells + 1), cells_at).reshape(-1, 2)
-    first = np.frombuffer(data, "<u4", zones + 1, 4096)
+    directory = np.frombuffer(data, "<u4, <u4, <u8", cells + 1, cells_at)
+    first, zone_crc = np.frombuffer(data, "<u4", 2 * (zones + 1), 4096).reshape(-1, 2).T
 
     h = height / 60.0
     assert zones == int(np.ceil(180.0 / h - 1e-6))
@@ -132,10 +132,13 @@ def test_a_run_of_the_sky_index_is_as_the_page_says(archive: Path) -> None:
     inside = np.floor(records["ra"] * count[zone] / 360.0).astype(int)
     cell = before[zone] + np.minimum(inside, count[zone] - 1)
     assert np.all(np.diff(cell) >= 0)
-    assert np.array_equal(np.unique(cell), directory[:-1, 0])
-    assert tuple(directory[-1]) == (before[-1], rows)
-    assert np.array_equal(np.searchsorted(directory[:-1, 0], before), first)
-    checks = np.frombuffer(data, "<u4", offset=checks_at)
-    blocks = [data[at : min(at + 2**20, checks_at)] for at in range(0, checks_at, 2**20)]
-    assert [zlib.crc32(block) for block in blocks] == checks[:-1].tolist()
-    assert zlib.crc32(checks[:-1].tobytes()) == checks[-1]
+    assert np.array_equal(np.unique(cell), directory["f0"][:-1])
+    assert directory[-1].tolist() == (before[-1], 0, rows)
+    assert np.array_equal(np.searchsorted(directory["f0"][:-1], before), first)
+    assert zlib.crc32(data[4096 : 4096 + 8 * (zones + 1)]) == run.zones_crc == header[-1]
+    for z in np.flatnonzero(np.diff(first)):
+        assert zlib.crc32(directory[first[z] : first[z + 1]].tobytes()) == zone_crc[z]
+    assert not zone_crc[:-1][np.diff(first) == 0].any()
+    for begin, end, crc in zip(directory["f2"], directory["f2"][1:], directory["f1"], strict=False):
+        assert zlib.crc32(records[begin:end].tobytes()) == crc
+    assert len(data) == records_at + 24 * rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,13 @@ import pytest
 import corecube
 from corecube.archive.repair import repair
 from corecube.archive.verify import verify
-from corecube.errors import ArchiveBusy, ArchiveDamaged, ArchiveMissing, ArchiveTooNew
+from corecube.errors import (
+    ArchiveBusy,
+    ArchiveDamaged,
+    ArchiveMissing,
+    ArchiveTooNew,
+    ArchiveTooOld,
+)
 from corecube.pipeline import Options, ingest
 from corecube.plugins import load
 
@@ -102,7 +109,7 @@ def only_shots(path: Path) -> None:
 CATALOGUE: dict[str, Break] = {
     "manifest gone": lambda a: (a / "manifest.json").unlink(),
     "manifest empty": lambda a: (a / "manifest.json").write_bytes(b""),
-    "manifest damaged": lambda a: (a / "manifest.json").write_bytes(b'{"format": 1}'),
+    "manifest damaged": lambda a: (a / "manifest.json").write_bytes(b'{"format": 2}'),
     "catalogue damaged": lambda a: flip(newest(a, "catalogue/shots.*.log")),
     "catalogue gone": lambda a: shutil.rmtree(a / "catalogue"),
     "sources damaged": lambda a: flip(newest(a, "catalogue/sources.*.log")),
@@ -132,6 +139,29 @@ def test_everything_but_shots_is_made_anew(
     report = again()  # the sources are known: nothing is read or written again
     assert report.counts == {"unchanged": 4, "waiting": 1}
     assert everything(archive) == before
+
+
+def test_an_older_archive_says_how_to_upgrade_and_does(
+    archive: Path, again: Callable[..., Any]
+) -> None:
+    """Format 1 had other runs of the sky index; its shots are those of format 2."""
+    before = everything(archive)
+    for name in ("archive.json", "manifest.json"):
+        text = (archive / name).read_text()
+        assert '"format":2' in text
+        (archive / name).write_text(text.replace('"format":2', '"format":1'))
+    for run in archive.glob("index/*.run"):
+        run.write_bytes(b"CCSKYRUN" + b"\1\0\0\0" + bytes(5000))
+    with pytest.raises(ArchiveTooOld, match=r"older format 1; .* 'corecube repair .*\.corecube'"):
+        corecube.open(archive)
+    with pytest.raises(ArchiveTooOld):
+        again()
+    done = repair(archive)
+    assert done.kept == 4 and not done.aside
+    assert "format 2 of format 1" in done.made
+    assert everything(archive) == before
+    assert json.loads((archive / "archive.json").read_bytes())["format"] == 2
+    assert again().counts == {"unchanged": 4, "waiting": 1}
 
 
 SHOTS: dict[str, Break] = {
@@ -215,6 +245,6 @@ def test_what_cannot_be_repaired_is_refused(archive: Path, tmp_path: Path) -> No
     with WriterLock(archive), pytest.raises(ArchiveBusy):
         repair(archive)
     about = (archive / "archive.json").read_text()
-    (archive / "archive.json").write_text(about.replace('"format":1', '"format":2'))
+    (archive / "archive.json").write_text(about.replace('"format":2', '"format":3'))
     with pytest.raises(ArchiveTooNew):
         repair(archive)

@@ -534,7 +534,7 @@ def example(tmp_path: Path) -> Path:
 
 def test_h5py_reads_the_description_and_the_chunks_say_what_they_are(example: Path) -> None:
     with h5py.File(example) as file:
-        assert dict(file.attrs)["corecube_format"] == 1
+        assert dict(file.attrs)["corecube_format"] == 2
         dataset = file["/description"]
         # h5py has no blosc filter; the raw chunk is a blosc-1 buffer and a checksum
         info = dataset.id.get_create_plist()
@@ -587,9 +587,9 @@ def test_what_is_not_there_is_said(example: Path) -> None:
 
 def test_a_newer_or_a_foreign_file_is_refused(example: Path, reseal: Any) -> None:
     with h5py.File(example, "r+") as file:
-        file.attrs["corecube_format"] = 2
+        file.attrs["corecube_format"] = 3
     reseal(example)
-    with pytest.raises(ArchiveTooNew, match="has format 2, this corecube knows up to 1; upgrade"):
+    with pytest.raises(ArchiveTooNew, match="has format 3, this corecube knows up to 2; upgrade"):
         StoredShot(example)
     for sealed in (False, True):
         with h5py.File(example, "w") as file:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
+import re
 import subprocess
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,10 +32,9 @@ from corecube.archive.skyindex import (
     SkyIndex,
     merge,
     merge_policy,
-    read_info,
-    verify,
     write_run,
 )
+from corecube.archive.skyverify import verify
 from corecube.archive.sphere import ARCSEC, antipode_haversine, haversine, separation
 from corecube.errors import ArchiveDamaged, FrameError, QueryError
 
@@ -315,7 +317,6 @@ def test_empty(tmp_path: Path) -> None:
     nothing: list[float] = []
     info = write_run(tmp_path / "a.run", nothing, nothing, nothing, nothing)
     verify(tmp_path / "a.run", info)
-    assert read_info(tmp_path / "a.run") == info
     for index in (SkyIndex(tmp_path, []), SkyIndex(tmp_path, [info])):
         assert len(index.search(Cone(0, 0, 180))) == index.count() == 0
         assert [len(part) for part in index.search_many([0], [0], 180)] == [0, 0]
@@ -333,9 +334,11 @@ def test_layout_of_the_file(tmp_path: Path) -> None:
     assert info.cells_offset % 4096 == info.records_offset % 4096 == 0
     stored = np.frombuffer(content, RECORD, info.rows, info.records_offset)
     np.testing.assert_array_equal(in_order(stored), in_order(records))
-    zones = np.frombuffer(content, "<u4", 2701, 4096)
-    directory = np.frombuffer(content, "<u8", 2 * (info.cells + 1), info.cells_offset)
-    cells, firsts = directory.reshape(-1, 2).T
+    zones, zone_crcs = np.frombuffer(content, "<u4", 2 * 2701, 4096).reshape(-1, 2).T
+    places = np.frombuffer(content, "<u8", 2 * (info.cells + 1), info.cells_offset)
+    firsts = places[1::2].astype(np.int64)
+    cells, crcs = places[::2] & 0xFFFFFFFF, places[::2] >> 32
+    assert zlib.crc32(content[4096 : 4096 + 8 * 2701]) == info.zones_crc
     assert zones[-1] == info.cells and firsts[-1] == info.rows
     assert np.all(np.diff(cells.astype(np.int64)) > 0)
     zone = np.minimum(((stored["dec"] + 90) * 15).astype(int), 2699)
@@ -344,15 +347,18 @@ def test_layout_of_the_file(tmp_path: Path) -> None:
         first, last = firsts[zones[z]], firsts[zones[z + 1]]
         assert np.all(zone[first:last] == z)
         assert np.count_nonzero(zone == z) == last - first
-    for first, last in itertools.pairwise(firsts):
+        entries = places[2 * zones[z] : 2 * zones[z + 1]]
+        assert zlib.crc32(entries.tobytes()) == zone_crcs[z]
+    for first, last, crc in zip(firsts, firsts[1:], crcs, strict=False):
         inside = stored[first:last]
+        assert zlib.crc32(inside.tobytes()) == crc
         np.testing.assert_array_equal(inside, in_order(inside))
 
 
 def test_info_is_plain_json(tmp_path: Path) -> None:
     info = write(tmp_path / "a.run", positions())
     text = json.dumps(info.to_json())
-    assert RunInfo.from_json(json.loads(text)) == info == read_info(tmp_path / "a.run")
+    assert RunInfo.from_json(json.loads(text)) == info
     wrong: list[dict[str, Any]] = [
         {"file": "../a.run"},
         {"file": ".hidden"},
@@ -411,25 +417,69 @@ def test_verify_names_the_part(tmp_path: Path) -> None:
     assert "zone directory" in message(flipped(5000))
     assert "cell directory" in message(flipped(info.cells_offset + 3))
     text = message(flipped(info.records_offset + 24 * 100_000))
-    first = (2 * (1 << 20) - info.records_offset) // 24
-    last = (3 * (1 << 20) - 1 - info.records_offset) // 24
-    assert f"MiB 2 (records {first} to {last})" in text
-    assert "table of checks" in message(flipped(info.size - 1))
-    assert "bytes instead of" in message(good[:-1])
+    found = re.search(r"one of the records (\d+) to (\d+) is damaged", text)
+    assert found and int(found[1]) <= 100_000 <= int(found[2]) < int(found[1]) + 200
+    assert "another run" in message(flipped(info.records_offset - 1))  # a gap
     assert "bytes instead of" in message(good + b"x")
+    assert "too short" in message(good[:-1]) or "bytes instead of" in message(good[:-1])
     assert "another run" in message(good, replace(info, sha256="0" * 64))
     path.unlink()
     with pytest.raises(ArchiveDamaged, match="missing"):
         verify(path, info)
-    path.write_bytes(flipped(20))
-    with pytest.raises(ArchiveDamaged, match="header"):
-        read_info(path)
-    path.write_bytes(good[:-1])
-    with pytest.raises(ArchiveDamaged, match="bytes"):
-        read_info(path)
-    path.write_bytes(b"not a run")
-    with pytest.raises(ArchiveDamaged):
-        read_info(path)
+
+
+@settings(max_examples=150)
+@given(
+    where=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+    zeros=st.booleans(),
+    cones=st.lists(st.tuples(ras, decs, radii), min_size=1, max_size=4),
+    kept=st.booleans(),
+)
+def test_damage_is_an_error_and_never_another_answer(
+    tmp_path_factory: pytest.TempPathFactory,
+    where: float,
+    bit: int,
+    zeros: bool,
+    cones: list[tuple[float, float, float]],
+    kept: bool,
+) -> None:
+    """Whatever byte is damaged: a question is answered as before, or refused."""
+    path = tmp_path_factory.mktemp("damage") / "a.run"
+    info = write(path, positions(), 4.0)
+    content = bytearray(path.read_bytes())
+    at = int(where * len(content))
+    if zeros:
+        at -= at % 4096
+        content[at : at + 4096] = bytes(len(content[at : at + 4096]))
+    else:
+        content[at] ^= 1 << bit
+    path.write_bytes(content)
+    ra, dec, radius = np.array(cones).T
+    with pytest.MonkeyPatch.context() as patch:
+        if not kept:
+            patch.setattr(skyreader, "_KEPT", 0)
+        with SkyIndex(path.parent, [info]) as index:
+            for cone in cones:
+                with contextlib.suppress(ArchiveDamaged):
+                    expected = in_order(brute(positions(), *cone))
+                    np.testing.assert_array_equal(index.search(Cone(*cone)), expected)
+        with SkyIndex(path.parent, [info]) as index, contextlib.suppress(ArchiveDamaged):
+            query, found = index.search_many(ra, dec, radius)
+            for number, cone in enumerate(cones):
+                expected = in_order(brute(positions(), *cone))
+                np.testing.assert_array_equal(found[query == number], expected)
+
+
+def test_damage_is_not_merged(tmp_path: Path) -> None:
+    infos = [write(tmp_path / f"{name}.run", positions()) for name in "ab"]
+    path = tmp_path / "b.run"
+    content = bytearray(path.read_bytes())
+    content[-30] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArchiveDamaged, match=r"b\.run: one of the records \d+ to \d+ is damaged"):
+        merge(tmp_path, infos, (), tmp_path / "c.run")
+    assert not (tmp_path / "c.run").exists()
 
 
 def test_damaged_directories_are_errors_not_answers(tmp_path: Path) -> None:
@@ -585,7 +635,7 @@ def test_merged_is_the_run_of_all(
     # The circle's middle is a sum, whose last digits hang on the order.
     assert merged.cos_radius == pytest.approx(whole.cos_radius, abs=1e-9)
     one, other = ((directory / name).read_bytes() for name in ("whole.run", "merged.run"))
-    assert one[4096 : whole.checks_offset] == other[4096 : whole.checks_offset]
+    assert one[4096:] == other[4096:]
     verify(directory / "merged.run", merged)
 
 
@@ -603,7 +653,7 @@ def test_merge_of_different_cells(tmp_path: Path) -> None:
 
 
 def fake(rows: int, number: int) -> RunInfo:
-    return RunInfo(f"{number}", rows, 1, 4.0, 0, 0, 0, 0, (1, 0, 0), 1.0, number, number, 0, "")
+    return RunInfo(f"{number}", rows, 1, 4.0, 0, 0, 0, (1, 0, 0), 1.0, number, number, 0, "")
 
 
 def grow(sizes: Sequence[int]) -> tuple[list[RunInfo], int, int, npt.NDArray[np.int64]]:
@@ -683,7 +733,8 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from corecube.archive.skyindex import write_run, merge, verify
+from corecube.archive.skyindex import write_run, merge
+from corecube.archive.skyverify import verify
 from corecube.errors import NoSpace
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))

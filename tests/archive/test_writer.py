@@ -298,12 +298,12 @@ def test_what_is_no_archive_is_said(archive: Path, tmp_path: Path) -> None:
         create(tmp_path / "other")
     path = archive / "manifest.json"
     good = json.loads(path.read_text())
-    for bad in (b"", b"{", b"[]", b'{"format": 1}', b'{"format": "x"}', b"\xff"):
+    for bad in (b"", b"{", b"[]", b'{"format": 2}', b'{"format": "x"}', b"\xff"):
         path.write_bytes(bad)
         with pytest.raises(ArchiveDamaged, match=r"manifest\.json: is damaged"):
             corecube.open(archive)
-    path.write_text(json.dumps(good | {"format": 2}))
-    with pytest.raises(ArchiveTooNew, match="has format 2, this corecube knows up to 1"):
+    path.write_text(json.dumps(good | {"format": 3}))
+    with pytest.raises(ArchiveTooNew, match="has format 3, this corecube knows up to 2"):
         corecube.open(archive)
     path.unlink()
     with pytest.raises(ArchiveDamaged, match="its manifest is missing"):
