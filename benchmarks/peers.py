@@ -8,7 +8,7 @@
   (66 bytes a row).
 * Brute: `SkyCoord.separation` from one position to all rows, which are in memory.
 * Sorted: a PyTables table with float64 positions and a completely sorted index of the number of a
-  4 arcmin cell; a condition for each zone of the circle, then the haversine formula.
+  cell of our grid; a condition for each zone of the circle, then the haversine formula.
 * Tree: scipy's cKDTree of unit vectors, in memory.
 * Tiles: the bytes that our index reads for a question, and nothing else: the limit.
 """
@@ -158,7 +158,8 @@ class Tiles:
     def ranges(self, ra: float, dec: float, radius: float) -> list[tuple[int, int, int]]:
         found = []
         for run, descriptor in zip(self.index.runs, self.descriptors, strict=True):
-            for start, stop in run.ranges(cover(Cone(ra, dec, radius), run.grid)):
+            for stretch in run.ranges(cover(Cone(ra, dec, radius), run.grid)):
+                start, stop = stretch.begin, stretch.end
                 place = run.info.records_offset + RECORD.itemsize * start
                 found.append((descriptor, RECORD.itemsize * (stop - start), place))
         return found

@@ -10,14 +10,19 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from corecube.archive.skycover import ragged
 from corecube.archive.skyrun import RECORD, RunInfo, crcs
 
 IntArray = npt.NDArray[np.int64]
+
+
+GAP: Final = 4096 // RECORD.itemsize
+"""Rows between two ranges that are rather read than skipped: a page of the file."""
 
 
 class Wrong(Exception):
@@ -45,8 +50,35 @@ class Directory:
     first: IntArray
     crc: npt.NDArray[np.uint32]
 
-    def stretches(self, begin: IntArray, end: IntArray) -> list[Stretch]:
-        """Return the cells that hold ranges of rows, whole.
+    def ranges(self, places: list[int]) -> list[Stretch]:
+        """Return ranges of entries, some together.
+
+        Parameters
+        ----------
+        places : list of int
+            First entry, and the one behind the last, of each range; ranges may overlap.
+
+        Returns
+        -------
+        list of Stretch
+            Rising, at least a page of the file apart; empty ones left out.
+        """
+        found: list[Stretch] = []
+        pairs = sorted(zip(places[::2], places[1::2], strict=True))
+        for one, other in pairs:
+            if one >= other:
+                continue
+            begin, end = self.first.item(one), self.first.item(other)
+            if found and begin <= found[-1].end + GAP:
+                last = found[-1]
+                if other > last.other:
+                    found[-1] = Stretch(last.begin, end, self, last.one, other)
+            else:
+                found.append(Stretch(begin, end, self, one, other))
+        return found
+
+    def holding(self, begin: IntArray, end: IntArray) -> tuple[IntArray, IntArray]:
+        """Return the entries of ranges of rows.
 
         Parameters
         ----------
@@ -55,13 +87,44 @@ class Directory:
 
         Returns
         -------
-        list of Stretch
-            One for each range.
+        one, other : ndarray of int64, shape (m,)
+            First entry and the one behind the last.
         """
         one = np.searchsorted(self.first, begin, side="right") - 1
-        other = np.searchsorted(self.first, end, side="left")
-        rows = (self.first[one].tolist(), self.first[other].tolist(), one.tolist(), other.tolist())
-        return [Stretch(a, b, self, c, d) for a, b, c, d in zip(*rows, strict=True)]
+        return one, np.searchsorted(self.first, end, side="left")
+
+    def check_many(
+        self, records: npt.NDArray[np.void], one: IntArray, other: IntArray, seen: bytearray
+    ) -> None:
+        """Check records that have been read, if they have not been checked before.
+
+        Parameters
+        ----------
+        records : ndarray of RECORD, shape (n,)
+            Of ranges of entries, one range behind the other.
+        one, other : ndarray of int64, shape (m,)
+            First entry of each range and the one behind its last.
+        seen : bytearray
+            A byte for each entry of the run: 1 where its records have been checked.
+
+        Raises
+        ------
+        Wrong
+        """
+        marks = np.frombuffer(seen, np.uint8)
+        entries = ragged(one, other - one)
+        fresh = np.flatnonzero(marks[entries + self.base] == 0)
+        if not len(fresh):
+            return
+        ends = np.cumsum(self.first[entries + 1] - self.first[entries])
+        entries, stop = entries[fresh], ends[fresh]
+        start = stop - (self.first[entries + 1] - self.first[entries])
+        found = np.fromiter(crcs(records, start, stop), np.uint32, len(fresh))
+        wrong = np.flatnonzero(found != self.crc[entries])
+        if len(wrong):
+            first, last = self.first[entries[wrong[0]]], self.first[entries[wrong[0]] + 1] - 1
+            raise Wrong(f"one of the records {first} to {last}")
+        marks[entries + self.base] = 1
 
 
 class Stretch(NamedTuple):

@@ -20,6 +20,7 @@ from corecube.archive.regions import Cone, Region
 from corecube.archive.ringgrid import ring_grid
 from corecube.archive.skycover import Cover, cover, cover_circles
 from corecube.archive.skydirectory import Stretch
+from corecube.archive.skyjoined import JoinedDirectories
 from corecube.archive.skyreader import SLICE, IntArray, Run
 from corecube.archive.skyrun import (
     RECORD,
@@ -89,6 +90,8 @@ class SkyIndex:
         cosines = np.array([info.cos_radius for info in infos], dtype=np.float64)
         self._reach: FloatArray = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
         self._circles = list(zip(self.runs, self._reach.tolist(), strict=True))
+        # Those whose directories are joined, and the circles of the others: one for all threads.
+        self._asked: tuple[JoinedDirectories | None, list[tuple[Run, float]]] = None, self._circles
 
     def __enter__(self) -> Self:
         return self
@@ -136,31 +139,19 @@ class SkyIndex:
         ArchiveDamaged
             A run is missing or damaged.
         """
-        center, radius = region.circle()
-        covers: dict[float, Cover] = {}
-        wanted: list[tuple[Run, list[Stretch]]] = []
-        total = 0
-        for run in self._touched(center, radius):
-            cells = covers.get(run.info.cell_arcmin)
-            if cells is None:
-                cells = covers[run.info.cell_arcmin] = cover(region, run.grid)
-            ranges = run.ranges(cells)
-            if ranges:
-                wanted.append((run, ranges))
-                total += sum(stretch.end - stretch.begin for stretch in ranges)
+        wanted = self._ranges(region)
+        total = sum(stretch.end - stretch.begin for _, ranges in wanted for stretch in ranges)
         if total > SLICE:
             parts = (part for run, ranges in wanted for part in run.read_ranges(ranges))
-            records = np.concatenate(
-                [np.empty(0, RECORD)]
-                + [part[region.contains(part["ra"], part["dec"])] for part in parts]
+            records = _in_order(
+                np.concatenate(
+                    [np.empty(0, RECORD)]
+                    + [part[region.contains(part["ra"], part["dec"])] for part in parts]
+                )
             )
         else:
             records = _decided(region, _read(wanted, total))
-        if len(self._dropped):
-            records = records[self._counts(records)]
-        if len(records) < 2:
-            return records
-        return records[np.argsort(record_keys(records), kind="stable")]
+        return records[self._counts(records)] if len(self._dropped) else records
 
     def search_many(
         self, ra: npt.ArrayLike, dec: npt.ArrayLike, radius: npt.ArrayLike
@@ -220,16 +211,36 @@ class SkyIndex:
                     total -= int(np.count_nonzero(~self._counts(part)))
         return total
 
-    def _touched(self, center: FloatArray, radius: float) -> Iterator[Run]:
-        """Yield the runs whose circle touches another; as `_near`, for a few runs quicker."""
-        x, y, z = center.tolist()
-        for run, reach in self._circles:
-            if reach + radius + PAD < 180.0:
-                a, b, c = run.info.center
-                limit = math.cos(math.radians(reach + radius + PAD)) - 1e-14
-                if a * x + b * y + c * z < limit:
-                    continue
-            yield run
+    def _ranges(self, region: Region) -> list[tuple[Run, list[Stretch]]]:
+        """Return the runs that may have rows in a region, and where."""
+        joined, others = self._asked
+        wanted: list[tuple[Run, list[Stretch]]] = []
+        if joined is not None:
+            wanted = joined.ranges(cover(region, joined.grid))
+            if not others:
+                return wanted
+        center, radius = region.circle()
+        covers: dict[float, Cover] = {}
+        loaded = False
+        for run in _touched(others, center, radius):
+            cells = covers.get(run.info.cell_arcmin)
+            if cells is None:
+                cells = covers[run.info.cell_arcmin] = cover(region, run.grid)
+            ranges = run.ranges(cells)
+            loaded = loaded or (run.directory is not None)
+            if ranges:
+                wanted.append((run, ranges))
+        if loaded:
+            self._join()
+        return wanted
+
+    def _join(self) -> None:
+        """Join the directories that are in memory, of one grid."""
+        loaded = [run for run in self.runs if run.directory is not None]
+        alike = [run for run in loaded if run.grid is loaded[0].grid]
+        others = [pair for pair in self._circles if pair[0] not in alike]
+        if len(alike) > 1 and len(others) < len(self._asked[1]):
+            self._asked = JoinedDirectories(alike), others
 
     def _counts(self, records: Records) -> BoolArray:
         return ~_is_in(records["shot"], self._dropped)
@@ -327,6 +338,20 @@ def merge(
     return store(new_path, grid, parts)
 
 
+def _touched(
+    circles: Sequence[tuple[Run, float]], center: FloatArray, radius: float
+) -> Iterator[Run]:
+    """Yield the runs whose circle touches another; as `_near`, for a few runs quicker."""
+    x, y, z = center.tolist()
+    for run, reach in circles:
+        if reach + radius + PAD < 180.0:
+            a, b, c = run.info.center
+            limit = math.cos(math.radians(reach + radius + PAD)) - 1e-14
+            if a * x + b * y + c * z < limit:
+                continue
+        yield run
+
+
 def _joined(parts: Sequence[Records]) -> Records:
     """Concatenate without comparing the types of the fields for each of many parts."""
     plain = np.dtype((np.void, RECORD.itemsize))
@@ -335,6 +360,8 @@ def _joined(parts: Sequence[Records]) -> Records:
 
 def _read(wanted: Sequence[tuple[Run, list[Stretch]]], total: int) -> Records:
     """Read the rows of several runs, `total` together."""
+    if len(wanted) == 1 and len(wanted[0][1]) == 1:
+        return wanted[0][0].read_one(wanted[0][1][0])
     records = np.empty(total, RECORD)
     view, done = records.view(np.uint8).data, 0
     for run, ranges in wanted:
@@ -345,9 +372,9 @@ def _read(wanted: Sequence[tuple[Run, list[Stretch]]], total: int) -> Records:
 
 
 def _decided(region: Region, records: Records) -> Records:
-    """Return the records in a region, in their order."""
+    """Return the records in a region, sorted by (shot, row)."""
     if not isinstance(region, Cone) or region.radius > _SMALL_CONE:
-        return records[region.contains(records["ra"], records["dec"])]
+        return _in_order(records[region.contains(records["ra"], records["dec"])])
     # Most rows of a cell are out by declination alone.
     near = (np.abs(records["dec"] - region.dec) <= region.radius + PAD).nonzero()[0]
     records = records[near]
@@ -356,27 +383,32 @@ def _decided(region: Region, records: Records) -> Records:
         if inside is not None:
             return records[inside]
     ra, dec = records["ra"], records["dec"]
-    return records[within(ra, dec, region.turned, region.dec, region.radius)]
+    return _in_order(records[within(ra, dec, region.turned, region.dec, region.radius)])
+
+
+def _in_order(records: Records) -> Records:
+    return records[np.argsort(record_keys(records), kind="stable")]
 
 
 def _clearly(cone: Cone, records: Records) -> list[int] | None:
-    """Return the places of the records in a cone, None if one is too near to its edge.
+    """Return the places of the records in a cone in order, None if one is too near to its edge.
 
     Scalars are quicker for a few records, but differ from the one formula in the last digit: only
     that may decide there.
     """
     edge = math.sin(math.radians(cone.radius) * 0.5) ** 2
     flat, center = math.cos(math.radians(cone.dec)), cone.turned
-    inside: list[int] = []
-    for place, (ra, dec, _, _) in enumerate(records.tolist()):
+    inside: list[tuple[int, int, int]] = []
+    for place, (ra, dec, shot, row) in enumerate(records.tolist()):
         u = math.sin(math.radians(dec - cone.dec) * 0.5)
         v = math.sin(math.radians(ra - center) * 0.5)
         value = u * u + flat * math.cos(math.radians(dec)) * (v * v)
         if not abs(value - edge) > 1e-9 * edge:  # NaN too
             return None
         if value < edge:
-            inside.append(place)
-    return inside
+            inside.append((shot, row, place))
+    inside.sort()
+    return [place for _, _, place in inside]
 
 
 def _near(cosine: FloatArray, reach: FloatArray) -> BoolArray:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from corecube.archive.regions import Region
 from corecube.archive.ringgrid import ring_grid
 from corecube.archive.skycover import CircleCover, Cover, cover, cover_circles, ragged
-from corecube.archive.skydirectory import Directory, Stretch, Wrong, check_entries, check_zones
+from corecube.archive.skydirectory import GAP, Directory, Stretch, Wrong, check_entries, check_zones
 from corecube.archive.skyrun import ENTRY, PAGE, RECORD, ZONE, Records, RunInfo
 from corecube.archive.sphere import PAD, FloatArray, within
 from corecube.errors import ArchiveDamaged
@@ -26,8 +26,6 @@ IntArray = npt.NDArray[np.int64]
 SLICE: Final = 1_000_000
 """Candidates that are looked at in one go; bounds the memory to some ten MB."""
 
-# Rows between two ranges that are rather read than skipped: a page of the file.
-_GAP: Final = PAGE // RECORD.itemsize
 # Bytes of both directories up to which they are read at once and kept: one read of this size costs
 # about as much as two of a page. Runs of up to about 2e6 fibres of a survey.
 _KEPT: Final = 1 << 18
@@ -35,7 +33,7 @@ _KEPT: Final = 1 << 18
 _PATIENCE: Final = 2
 _MOST: Final = 1 << 26
 # The same where many circles are asked for: rows are read faster than they are asked of the system.
-_NEAR: Final = 2 * _GAP
+_NEAR: Final = 2 * GAP
 # Candidates whose rows are read in one go, and those of them that are compared in one go.
 _MANY: Final = 1 << 17
 _PART: Final = 1 << 16
@@ -109,6 +107,11 @@ class Run:
             self._descriptor = -1
             if self._closer is not None:
                 self._closer()
+
+    @property
+    def directory(self) -> Directory | None:
+        """The whole cell directory, if it is in memory."""
+        return self._directory
 
     def search(self, region: Region) -> Records:
         """Return the records in a region.
@@ -185,23 +188,10 @@ class Run:
         directory = self._directory or self._part(cells.first, cells.last)
         if directory is None:
             return []
-        at = directory.cells.searchsorted(cells.bounds)
-        places = at.tolist()
+        places = directory.cells.searchsorted(cells.bounds).tolist()
         if places[::2] == places[1::2]:  # most runs have nothing in most places
             return []
-        rows = directory.first[at].tolist()
-        found: list[Stretch] = []
-        ends = zip(rows[::2], rows[1::2], places[::2], places[1::2], strict=True)
-        for begin, end, one, other in sorted(ends):
-            if begin >= end:
-                continue
-            if found and begin <= found[-1].end + _GAP:
-                last = found[-1]
-                end, other = max(end, last.end), max(other, last.other)
-                found[-1] = Stretch(last.begin, end, directory, last.one, other)
-            else:
-                found.append(Stretch(begin, end, directory, one, other))
-        return found
+        return directory.ranges(places)
 
     def search_cells(
         self, cells: CircleCover, ra: FloatArray, dec: FloatArray, radius: FloatArray
@@ -318,11 +308,12 @@ class Run:
         reach = np.maximum.accumulate(stop)
         fresh = np.flatnonzero(np.concatenate([[True], start[1:] > reach[:-1] + _NEAR]))
         ends = reach[np.append(fresh[1:], len(start)) - 1]
-        stretches = self._load().stretches(start[fresh], ends)
-        records = self.read_records(stretches)
+        directory = self._load()
+        one, other = directory.holding(start[fresh], ends)
+        records = self._read_cells(directory, one, other)
         d = np.ascontiguousarray(records["dec"])
-        begins = np.array([stretch.begin for stretch in stretches])
-        sizes = np.array([stretch.end for stretch in stretches]) - begins
+        begins = directory.first[one]
+        sizes = directory.first[other] - begins
         block = np.searchsorted(fresh, np.arange(len(start)), side="right") - 1
         place, count = start - begins[block] + (np.cumsum(sizes) - sizes)[block], stop - start
         total = np.cumsum(count)
@@ -370,7 +361,7 @@ class Run:
             raise self._damaged(str(error)) from error
 
     def _zone_entries(self) -> npt.NDArray[np.void]:
-        # Kept, also where the cells are too many (22 kB for cells of 4 arcmin).
+        # Kept, also where the cells are too many (29 kB for cells of 3 arcmin).
         if self._zones is None:
             if self.info.records_offset - PAGE <= _KEPT:
                 self._load()
@@ -426,25 +417,71 @@ class Run:
         self.fill(records.view(np.uint8).data, ranges)
         return records
 
-    def fill(self, view: memoryview, ranges: list[Stretch]) -> None:
-        """Read ranges of rows into memory of their size, and check them.
+    def read_one(self, stretch: Stretch) -> Records:
+        """Return the records of one range of rows.
 
-        What the system has in memory is copied first. The rest is then asked of the disk all at
-        once, where there is more than one range of it.
+        Returns
+        -------
+        ndarray of RECORD, shape (n,)
+            It cannot be written to.
 
         Raises
         ------
         ArchiveDamaged
             The run is missing or damaged.
         """
+        begin, size = stretch.begin, RECORD.itemsize
+        content = self._pread(self.info.records_offset + size * begin, size * (stretch.end - begin))
+        try:
+            stretch.check(memoryview(content), self._seen)
+        except Wrong as error:
+            raise self._damaged(str(error)) from error
+        return np.frombuffer(content, RECORD)
+
+    def fill(self, view: memoryview, ranges: list[Stretch]) -> None:
+        """Read ranges of rows into memory of their size, and check them.
+
+        Raises
+        ------
+        ArchiveDamaged
+            The run is missing or damaged.
+        """
+        offset, size = self.info.records_offset, RECORD.itemsize
+        self._pull(view, [(offset + size * r.begin, size * (r.end - r.begin)) for r in ranges])
+        done = 0
+        try:
+            for stretch in ranges:
+                length = size * (stretch.end - stretch.begin)
+                stretch.check(view[done : done + length], self._seen)
+                done += length
+        except Wrong as error:
+            raise self._damaged(str(error)) from error
+
+    def _read_cells(self, directory: Directory, one: IntArray, other: IntArray) -> Records:
+        """Read ranges of entries, one range behind the other, and check them; quick for many."""
+        offset, size = self.info.records_offset, RECORD.itemsize
+        begin, rows = directory.first[one], directory.first[other] - directory.first[one]
+        records = np.empty(int(rows.sum()), RECORD)
+        places = zip((offset + size * begin).tolist(), (size * rows).tolist(), strict=True)
+        self._pull(records.view(np.uint8).data, list(places))
+        try:
+            directory.check_many(records, one, other, self._seen)
+        except Wrong as error:
+            raise self._damaged(str(error)) from error
+        return records
+
+    def _pull(self, view: memoryview, places: list[tuple[int, int]]) -> None:
+        """Read bytes at (offset, length), one behind the other.
+
+        What the system has in memory is copied first. The rest is then asked of the disk all at
+        once, where there is more than one piece of it.
+        """
         self.open()
-        descriptor, offset, size = self._descriptor, self.info.records_offset, RECORD.itemsize
+        descriptor = self._descriptor
         missing: list[tuple[memoryview, int]] = []
         done = 0
-        for stretch in ranges:
-            start, stop = stretch.begin, stretch.end
-            length = size * (stop - start)
-            part, place = view[done : done + length], offset + size * start
+        for place, length in places:
+            part = view[done : done + length]
             done += length
             try:
                 got = os.preadv(descriptor, [part], place, _IN_MEMORY)
@@ -457,22 +494,16 @@ class Run:
                 os.posix_fadvise(descriptor, place, len(part), os.POSIX_FADV_WILLNEED)
         for part, place in missing:
             self._fill(part, place)
-        done = 0
-        try:
-            for stretch in ranges:
-                length = size * (stretch.end - stretch.begin)
-                stretch.check(view[done : done + length], self._seen)
-                done += length
-        except Wrong as error:
-            raise self._damaged(str(error)) from error
 
     def _read(self, kind: np.dtype[Any], offset: int, count: int) -> npt.NDArray[Any]:
+        return np.frombuffer(self._pread(offset, count * kind.itemsize), dtype=kind)
+
+    def _pread(self, offset: int, size: int) -> bytes:
         self.open()
-        size = count * kind.itemsize
         content = os.pread(self._descriptor, size, offset)
         if len(content) != size:
             raise self._damaged("its end (the file is too short)")
-        return np.frombuffer(content, dtype=kind)
+        return content
 
     def _fill(self, view: memoryview, offset: int) -> None:
         while view:

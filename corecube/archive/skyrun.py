@@ -41,8 +41,9 @@ Records = npt.NDArray[np.void]
 RECORD: Final = np.dtype([("ra", "<f8"), ("dec", "<f8"), ("shot", "<u4"), ("row", "<u4")])
 """A position: ICRS degrees, number of the shot, row counted through the shot's groups."""
 
-CELL_ARCMIN: Final = 4.0
-"""Cells of 4 arcmin hold some hundred fibres of a survey: one read of about 10 kB."""
+CELL_ARCMIN: Final = 3.0
+"""Cells of 3 arcmin hold some hundred fibres of a survey: one read of a page or two. Smaller ones
+answer many cones a little faster, cones of a degree slower, and their directory is larger."""
 
 ZONE: Final = np.dtype([("first", "<u4"), ("crc", "<u4")])
 ENTRY: Final = np.dtype([("cell", "<u4"), ("crc", "<u4"), ("first", "<u8")])

@@ -115,7 +115,7 @@ def test_a_run_of_the_sky_index_is_as_the_page_says(archive: Path) -> None:
     data = (archive / "index" / run.file).read_bytes()
     header = struct.unpack_from("<8sIId4Q4d3I", data)
     magic, version, zones, height, rows, cells, cells_at, records_at = header[:8]
-    assert (magic, version, height) == (b"CCSKYRUN", 2, 4.0)
+    assert (magic, version, height) == (b"CCSKYRUN", 2, 3.0)
     assert struct.unpack("<I", data[4092:4096])[0] == zlib.crc32(data[:4092])
     records = np.frombuffer(data, RECORD, rows, records_at)
     directory = np.frombuffer(data, "<u4, <u4, <u8", cells + 1, cells_at)
