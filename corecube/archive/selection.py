@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.archive.answer import FIBER_COLUMNS, IMAGE_COLUMNS, TEXT_COLUMNS
-from corecube.archive.grammar import Condition, parse
 from corecube.errors import QueryError
 from corecube.tabular import Field
 from corecube.times import parse_range
 
 if TYPE_CHECKING:
+    from corecube.archive.grammar import Condition
     from corecube.archive.reader import State
 
 
@@ -66,8 +66,13 @@ class Select:
         """
         if size is not None and not 1 <= size <= 20000:
             raise QueryError(f"a cutout of {size} pixels is not possible; use 1 to 20000")
+        condition = None
+        if where:
+            from corecube.archive.grammar import parse  # few ask for it, and a query is short
+
+            condition = parse(where)
         return cls(
-            parse(where) if where else None,
+            condition,
             parse_range(time) if isinstance(time, str) else time,
             tuple(bands), tuple(instruments), exposures, tuple(columns), size,
         )  # fmt: skip
