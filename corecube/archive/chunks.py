@@ -31,7 +31,7 @@ def encode(chunk: npt.NDArray[Any]) -> bytes:
     ----------
     chunk : contiguous array of the full chunk shape
     """
-    blosc, fletcher32 = _codecs()
+    blosc, fletcher32 = codecs()
     stored: bytes = fletcher32.encode(blosc.compress(chunk, b"lz4", 5, blosc.BITSHUFFLE, 0))
     return stored
 
@@ -93,7 +93,8 @@ def _plane(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Any:
 
 
 @cache
-def _codecs() -> tuple[Any, Any]:
+def codecs() -> tuple[Any, Any]:
+    """Return the modules that pack chunks and check them: `numcodecs.blosc`, `Fletcher32`."""
     from numcodecs import Fletcher32, blosc
 
     # one thread per process: ingest runs in as many processes as there are cores

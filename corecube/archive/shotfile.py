@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube import hdf5
-from corecube.archive import chunks, links, seal
+from corecube.archive import chunkreading, chunks, links, seal
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.layout import FORMAT, archive_of
 from corecube.archive.levels import read_level
@@ -63,6 +63,7 @@ class StoredShot(Shot):
         self.path = path
         self.late = late or LateMasks()
         seal.check(path)
+        self._nodes: dict[str, tuple[Any, bool]] = {}
         self._file = hdf5.open_file(path)
         try:
             self._describe(self._described())
@@ -81,6 +82,7 @@ class StoredShot(Shot):
 
     def close(self) -> None:
         """Close the file."""
+        self._nodes.clear()
         self._file.close()
 
     def __enter__(self) -> StoredShot:
@@ -155,12 +157,27 @@ class StoredShot(Shot):
         if 0 in listed["shape"]:
             empty = np.zeros(listed["shape"], dtype="S1" if text else listed["dtype"])
             return np.asarray(empty[key])
+        node, ours = self._nodes.get(path) or self._node(path, listed, text)
+        values = None
+        if ours:
+            try:
+                values = chunkreading.read(node, key)
+            except (chunkreading.ChunkDamaged, hdf5.library().HDF5ExtError, MemoryError) as error:
+                raise ArchiveDamaged(
+                    f"{self.path}: {path} is damaged; find out more with 'corecube verify'"
+                ) from error
+        if values is None:
+            values = hdf5.read(self._file, path, key)
+        return values.reshape(()) if listed.get("scalar") else values
+
+    def _node(self, path: str, listed: dict[str, Any], text: bool) -> tuple[Any, bool]:
+        """Return an array that is as described, and whether we decode it ourselves; kept."""
         node = hdf5.node(self._file, path)
         same = node.dtype.kind == "S" if text else node.dtype == np.dtype(listed["dtype"])
         if list(node.shape) != listed["shape"] or not same:
             raise ArchiveDamaged(f"{self.path}: {path} is not as described")
-        values = hdf5.read(self._file, path, key)
-        return values.reshape(()) if listed.get("scalar") else values
+        self._nodes[path] = node, chunkreading.is_ours(node)
+        return self._nodes[path]
 
     def texts(self, path: str, key: Any = Ellipsis) -> tuple[str, ...]:
         """Return a text column, or a part of it."""
