@@ -26,7 +26,9 @@ from typing import Any
 
 from measuring import Figure, Result, Skipped, show
 
-THEMES = ("startup", "ingest", "instruments", "hetdex", "size", "cone", "storage")
+THEMES = (
+    "startup", "ingest", "instruments", "hetdex", "size", "reading", "cone", "storage",
+)  # fmt: skip
 ON_DEMAND = ("conelarge",)
 """Themes that need more time and memory than one may be asked for; name them with --only."""
 
