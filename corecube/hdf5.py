@@ -33,6 +33,13 @@ CHUNK_LIMIT: Final = 64 * 2**20
 SIZE_LIMIT: Final = 2**40
 """Decoded bytes of one array that are accepted; the largest real group has 0.4 GB."""
 
+READ_LIMIT: Final = 2**34
+"""Decoded bytes that are read at once, and no more than half of the machine's memory.
+
+Chunks that are not stored cost nothing in a file, and honest chunks of zeros a thousandth of their
+size: so a small file can ask for any amount of memory, and no ratio would tell it from a good one.
+"""
+
 FILTERS: Final = frozenset({"blosc:lz4", "blosc:zstd", "blosc", "zlib", "blosc2:lz4", "blosc2"})
 """The filters that are accepted, as PyTables names them."""
 
@@ -253,12 +260,35 @@ def read(file: Any, path: str, key: Any = Ellipsis) -> npt.NDArray[Any]:
         As `node`, and if a chunk does not pass its checksum.
     """
     array = node(file, path)
+    _check_amount(f"{file.filename}: {path}", array.shape, key, array.dtype.itemsize)
     try:
         return np.asarray(array[key])
     except (library().HDF5ExtError, MemoryError) as error:
         raise ArchiveDamaged(
             f"{file.filename}: {path} is damaged; find out more with 'corecube verify'"
         ) from error
+
+
+def _check_amount(where: str, shape: Sequence[int], key: Any, itemsize: int) -> None:
+    """Refuse to read more at once than there may be memory for."""
+    parts = key if isinstance(key, tuple) else (key,)
+    amount = itemsize
+    for axis, length in enumerate(map(int, shape)):
+        part = parts[axis] if axis < len(parts) and parts[0] is not Ellipsis else slice(None)
+        amount *= len(range(*part.indices(length))) if isinstance(part, slice) else 1
+    if amount > read_limit():
+        raise ArchiveDamaged(
+            f"{where} has {amount} bytes, more than corecube reads at once on this machine"
+        )
+
+
+def read_limit() -> int:
+    """Return the bytes that are read at once at most: `READ_LIMIT`, or half of the memory."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):  # not known here
+        return READ_LIMIT
+    return min(READ_LIMIT, memory // 2) if memory > 0 else READ_LIMIT
 
 
 @dataclass(frozen=True)
@@ -314,6 +344,8 @@ class Table:
         last = self.rows if last is None else min(max(last, first), self.rows)
         types = {name: self.columns[name] for name in names}
         step = max(1, _SLAB // max(1, self._node.rowsize))
+        width = sum(dtype.itemsize for dtype in types.values())
+        _check_amount(where, (last - first,), Ellipsis, width)
         try:
             found = {
                 name: np.empty((last - first, *dtype.shape), dtype.base)

@@ -25,6 +25,8 @@ class IngestSettings:
         Worker processes; 0 is one for each core.
     on_error : {"skip", "stop"}
         Whether further shots are begun after a failure.
+    network_disk : {"warn", "fine"}
+        Whether it is said that an archive lies on a network file system.
     """
 
     jobs: int = field(
@@ -36,6 +38,12 @@ class IngestSettings:
     on_error: Literal["skip", "stop"] = field(
         default="skip",
         metadata=about("what to do after a failure", changes_numbers=False),
+    )
+    network_disk: Literal["warn", "fine"] = field(
+        default="warn",
+        metadata=about(
+            "whether to warn of an archive on a network file system", changes_numbers=False
+        ),
     )
 
 

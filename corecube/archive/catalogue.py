@@ -6,16 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from corecube.archive import recordlog
 from corecube.archive.durable import FileStamp
+from corecube.archive.inside import is_shot_path, leads_inside
+from corecube.archive.jsontext import conform
+from corecube.archive.layout import MASKS, SHOTS
 from corecube.archive.links import path_of
 from corecube.archive.manifest import Manifest
 from corecube.archive.shotfile import StoredShot
+from corecube.errors import ArchiveDamaged
 from corecube.times import Times
 
 
@@ -84,9 +88,10 @@ class ShotRecord:
 
         Raises
         ------
-        TypeError
-            If a field is missing or unknown.
+        TypeError, ValueError
+            If a field is missing, unknown, of another type than ours, or names a file elsewhere.
         """
+        _check(data)
         if data.keys() != _FIELDS:
             return cls(**data)
         # A frozen dataclass sets field by field: 20 ms for 3,000 shots, before any answer.
@@ -119,11 +124,81 @@ class ShotRecord:
 
 _FIELDS = frozenset(part.name for part in fields(ShotRecord))
 
+_TIME: Final = (float, None)
+_RECORD: Final = {
+    "number": int, "instrument": str, "key": str, "kind": str, "title": str, "generation": int,
+    "file": str, "size": int, "sha256": str, "fingerprint": str, "basis": str, "entries": dict,
+    "created": str, "raw_bytes": int, "start": _TIME, "end": _TIME, "images": dict, "groups": dict,
+    "needs?": dict, "links?": list, "masks?": dict,
+}  # fmt: skip
+_IMAGE: Final = {
+    "unit": str, "band": str, "target": str, "shape": list, "start": _TIME, "end": _TIME,
+    "footprint": (list, None),
+}  # fmt: skip
+_GROUP: Final = {"rows": int, "parent": str, "unit": str, "columns": dict}
+_MASKS: Final = {"file": str, "size": int, "sha256": str}
+
+_ROWS: Final = 2**28
+"""Fibres of a group that are believed; the largest of a real shot has 105,000."""
+
+
+def _check(data: dict[str, Any]) -> None:
+    """Refuse a record that we do not write, which a stranger may have: quickly, for all are read.
+
+    Objects of the same fields and types as one that conforms are not looked at again.
+    """
+    _same_types(data, _RECORD, "record")
+    instrument, key, generation = data["instrument"], data["key"], data["generation"]
+    if not is_shot_path(data["file"], instrument, key, generation):
+        raise ValueError(f"'{data['file']}' is no name of the file of {instrument}/{key}")
+    if not (0 < data["number"] < 2**32 and generation >= 0 and data["size"] >= 0):
+        raise ValueError(f"{instrument}/{key} has an impossible number")
+    for name in ("entries", "needs"):
+        if data.get(name) and set(map(type, data[name].values())) != {str}:
+            raise ValueError(f"'{name}' of {instrument}/{key} are no texts")
+    for file in data.get("links", ()):
+        if not leads_inside(file, SHOTS):
+            raise ValueError(f"'{file}' is no name of a shot's file")
+    masks = data.get("masks")
+    if masks:
+        conform(masks, _MASKS, "masks")
+        if not leads_inside(masks["file"], MASKS):
+            raise ValueError(f"'{masks['file']}' is no name of a late mask's file")
+    for image in data["images"].values():
+        _same_types(image, _IMAGE, "image")
+        ny, nx = image["shape"]
+        if not (type(ny) is int and type(nx) is int and 0 < ny < 2**31 and 0 < nx < 2**31):
+            raise ValueError("the shape of an image is none")
+    for group in data["groups"].values():
+        _same_types(group, _GROUP, "group")
+        if not 0 <= group["rows"] < _ROWS:
+            raise ValueError("a group has an impossible number of rows")
+        for column in group["columns"].values():
+            if not (type(column) is list and len(column) >= 2 and set(map(type, column)) == {str}):
+                raise ValueError("a column of a group has no type and unit")
+
+
+_seen: Final[set[tuple[Any, ...]]] = set()
+
+
+def _same_types(data: dict[str, Any], schema: dict[str, Any], where: str) -> None:
+    types = (where, *data, *map(type, data.values()))
+    if types not in _seen:
+        conform(data, schema, where)
+        if len(_seen) < 1000:
+            _seen.add(types)
+
 
 def record_of(
     shot: StoredShot, number: int, file: str, stamp: FileStamp, masks: dict[str, Any] | None = None
 ) -> ShotRecord:
-    """Return the record of a shot file: all of it stands in the files, so it can be rebuilt."""
+    """Return the record of a shot file: all of it stands in the files, so it can be rebuilt.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If the file says what no record may say.
+    """
     description = shot.description
     images = {
         name: {
@@ -145,7 +220,7 @@ def record_of(
         where = f"/fibers/{name}"
         spans.append(Times(shot.read(f"{where}/start"), shot.read(f"{where}/end")).span)
     known = [span for span in spans if None not in span and np.isfinite(span).all()]
-    return ShotRecord(
+    record = ShotRecord(
         number=number,
         instrument=shot.instrument,
         key=shot.key,
@@ -168,6 +243,11 @@ def record_of(
         links=sorted({path_of(link) for link in shot.links()}),
         masks=dict(masks or {}),
     )
+    try:
+        _check(vars(record))
+    except ValueError as error:
+        raise ArchiveDamaged(f"{shot.path}: is not as corecube writes it: {error}") from error
+    return record
 
 
 def positions_of(
@@ -213,4 +293,11 @@ class Catalogue:
         ------
         ArchiveDamaged
         """
-        return cls(recordlog.read(archive, manifest.catalogue))
+        records = recordlog.read(archive, manifest.catalogue)
+        try:
+            return cls(records)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise ArchiveDamaged(
+                f"{archive / manifest.catalogue.file}: is damaged: a record is not what corecube "
+                f"writes ({error}); run 'corecube repair'"
+            ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from corecube.archive.catalogue import ShotRecord
 from corecube.archive.footprints import Footprints
 from corecube.archive.regions import Region
 from corecube.archive.sphere import separation
+from corecube.errors import ArchiveDamaged
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -72,10 +73,7 @@ class ImageIndex:
             ImagePlace(shot, name, about)
             for shot in shots for name, about in shot.images.items()
         ]  # fmt: skip
-        empty = np.empty((0, 2))
-        self._footprints = Footprints(
-            [np.array(p.about["footprint"]) if p.about["footprint"] else empty for p in self.places]
-        )
+        self._footprints = Footprints(_corners(self.places))
 
     def touching(self, region: Region) -> npt.NDArray[np.intp]:
         """Return the numbers of the images that share a point with a region."""
@@ -97,3 +95,29 @@ class ImageIndex:
     def largest_scale(self) -> float:
         """Degrees per pixel of the coarsest image, 0 without images."""
         return max((p.scale for p in self.places if p.about["footprint"]), default=0.0)
+
+
+def _corners(places: Sequence[ImagePlace]) -> list[FloatArray]:
+    """Return the corners (n, 2) of each image; a stranger's catalogue may have anything there."""
+    empty = np.empty((0, 2))
+    found: list[FloatArray] = []
+    for place in places:
+        corners: FloatArray = empty
+        if place.about["footprint"]:
+            try:
+                corners = np.array(place.about["footprint"])
+            except ValueError:  # of different lengths
+                corners = np.empty(0)
+        if corners.ndim != 2 or corners.shape[1] != 2 or corners.dtype.kind not in "fi":
+            raise ArchiveDamaged(_WRONG.format(place.shot.identity, place.name))
+        found.append(corners)
+    # all at once: one by one costs as much as to make them
+    if found and not bool(np.all(np.abs(np.concatenate(found)) <= 360.0)):
+        wrong = next(
+            p for p, c in zip(places, found, strict=True) if not bool(np.all(np.abs(c) <= 360.0))
+        )
+        raise ArchiveDamaged(_WRONG.format(wrong.shot.identity, wrong.name))
+    return found
+
+
+_WRONG = "{}/{}: its footprint in the catalogue is none; run 'corecube verify'"

@@ -7,7 +7,6 @@ last, and the CRC-32 of all before. It is written whole under a new name; the ca
 
 from __future__ import annotations
 
-import json
 import secrets
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.archive.durable import make_directory, write_file
+from corecube.archive.inside import open_file
+from corecube.archive.jsontext import conform, loads
 from corecube.archive.layout import mask_path, to_text
 from corecube.errors import ArchiveDamaged, FrameError
 from corecube.masks import MaskArray, MaskSpan, value
@@ -170,6 +171,12 @@ def encoded(shot: Shot, late: LateMasks) -> bytes:
     return data + zlib.crc32(data).to_bytes(4, "little")
 
 
+_SCHEMA: Final = {
+    "shot": str, "generation": int,
+    "spans": [{"frame": str, "source": str, "plane": str, "count": int}],
+}  # fmt: skip
+
+
 def read(path: Path, identity: str, generation: int) -> LateMasks:
     """Read a file of late masks.
 
@@ -188,13 +195,15 @@ def read(path: Path, identity: str, generation: int) -> LateMasks:
     try:
         if path.stat().st_size > _LIMIT:
             raise ValueError(path)
-        data = path.read_bytes()
+        with open_file(path) as file:
+            data = file.read()
         if not data.startswith(_MAGIC) or zlib.crc32(data[:-4]) != int.from_bytes(
             data[-4:], "little"
         ):
             raise ValueError(path)
         text, _, body = data[len(_MAGIC) : -4].partition(b"\n")
-        about = json.loads(text)
+        about = loads(text)
+        conform(about, _SCHEMA)
         if (about["shot"], about["generation"]) != (identity, generation):
             raise ArchiveDamaged(
                 f"{path}: is the late mask of {about['shot']}, generation {about['generation']}; "
@@ -204,10 +213,12 @@ def read(path: Path, identity: str, generation: int) -> LateMasks:
         spans, first = [], 0
         for described in about["spans"]:
             count = described.pop("count")
+            if count < 0:
+                raise ValueError(path)
             rows, firsts, lasts = numbers[first : first + 3 * count].reshape(3, count)
             spans.append(MaskSpan(row=rows, first=firsts, last=lasts, **described))
             first += 3 * count
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise ArchiveDamaged(damaged) from error
     return LateMasks(tuple(spans))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from corecube.archive.inside import inside
 from corecube.archive.layout import shot_path
 from corecube.errors import ArchiveDamaged, CorecubeError
 from corecube.frames import Array, Link, digest_of
@@ -75,8 +76,7 @@ def resolve(
             if key in _kept and not fresh:
                 _kept.move_to_end(key)
                 return _kept[key]
-        if ".." in Path(path_of(link)).parts:  # no key has it
-            raise ArchiveDamaged(f"{path} is no place in the archive")
+        inside(archive, path_of(link))
         if depth >= _DEPTH:
             raise ArchiveDamaged("it is a link to a link to a link, which is not followed")
         _depth.now = depth + 1

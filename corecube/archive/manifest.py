@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from corecube.archive.durable import write_file
+from corecube.archive.inside import leads_inside, open_file
+from corecube.archive.jsontext import conform, loads
 from corecube.archive.layout import CATALOGUE, DESCRIPTION, FORMAT, MANIFEST, to_text
 from corecube.archive.skyrun import RunInfo
 from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew, ArchiveTooOld
@@ -79,7 +80,7 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
     """
     path = archive / MANIFEST
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             status = os.fstat(file.fileno())
             text = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -93,7 +94,8 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
             "'corecube ingest --instrument NAME FILES --archive ARCHIVE'"
         ) from error
     try:
-        data: dict[str, Any] = json.loads(text)
+        data: dict[str, Any] = loads(text)
+        conform(data, {"format": int}, MANIFEST)
         crc = data.pop("crc", None)
         if data["format"] > FORMAT:
             raise ArchiveTooNew(
@@ -107,6 +109,7 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
             )
         if crc != _crc(data):
             raise ValueError(crc)
+        _check(data)
         manifest = Manifest(
             generation=data["generation"],
             next_number=data["next_number"],
@@ -116,7 +119,7 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
             runs=tuple(RunInfo.from_json(run) for run in data["runs"]),
             dropped=tuple(data["dropped"]),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ArchiveDamaged(f"{path}: is damaged; run 'corecube repair'") from error
     return manifest, (status.st_ino, status.st_mtime_ns, status.st_size)
 
@@ -145,6 +148,25 @@ def commit(archive: Path, manifest: Manifest) -> None:
         "dropped": list(manifest.dropped),
     }  # fmt: skip
     write_file(archive / MANIFEST, [to_text({**data, "crc": _crc(data)}).encode()])
+
+
+_LOG: Final = {"file": str, "length": int}
+_SCHEMA: Final = {
+    "generation": int, "next_number": int, "catalogue": _LOG, "sources": _LOG, "state": str,
+    "runs": [dict], "dropped": [int],
+}  # fmt: skip
+
+
+def _check(data: dict[str, Any]) -> None:
+    """Refuse what we do not write: the CRC-32 alone a stranger can compute too."""
+    conform(data, _SCHEMA, MANIFEST)
+    names = (data["catalogue"]["file"], data["sources"]["file"], data["state"])
+    for name in names:
+        if name and not leads_inside(name, CATALOGUE):
+            raise ValueError(f"'{name}' is no file of {CATALOGUE}")
+    numbers = (data["generation"], data["next_number"], *data["dropped"])
+    if min(*numbers, *(data[log]["length"] for log in ("catalogue", "sources"))) < 0:
+        raise ValueError("a negative number")
 
 
 def _crc(data: dict[str, Any]) -> int:

@@ -14,6 +14,7 @@ from corecube.archive import latemasks
 from corecube.archive import manifest as manifests
 from corecube.archive.catalogue import Catalogue, ShotRecord
 from corecube.archive.imageindex import ImageIndex
+from corecube.archive.inside import inside
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.layout import INDEX
 from corecube.archive.regions import Box, Cone, Region
@@ -56,6 +57,8 @@ class State:
     @cached_property
     def sky(self) -> SkyIndex:
         """The sky index of the fibres."""
+        for run in self.manifest.runs:
+            inside(self.path, f"{INDEX}/{run.file}")
         index = SkyIndex(self.path / INDEX, self.manifest.runs, self.manifest.dropped)
         index.open()
         return index
@@ -190,7 +193,7 @@ class Archive:
                         raise
                     return self.shot(now)  # of the same file a writer has changed the masks
                 try:
-                    found = StoredShot(self.path / record.file, self.path, late)
+                    found = StoredShot(inside(self.path, record.file), self.path, late)
                 except FileNotFoundError as error:
                     raise ArchiveDamaged(
                         f"{self.path / record.file}: is missing; it was replaced since, or the "
@@ -210,7 +213,7 @@ class Archive:
     def _late(self, record: ShotRecord) -> LateMasks | None:
         if not record.masks:
             return None
-        path = self.path / record.masks["file"]
+        path = inside(self.path, record.masks["file"])
         return latemasks.read(path, record.identity, record.generation)
 
     def shots(self, where: str | None = None) -> Rows:

@@ -7,7 +7,6 @@ is never seen, and the next writer writes over it.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import zlib
 from collections.abc import Iterable
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from corecube.archive.durable import sync_directory
+from corecube.archive.inside import inside, open_file
+from corecube.archive.jsontext import loads
 from corecube.archive.layout import to_text
 from corecube.archive.manifest import LogEnd
 from corecube.errors import ArchiveDamaged, NoSpace
@@ -30,9 +31,9 @@ def read(archive: Path, end: LogEnd, start: int = 0) -> list[dict[str, Any]]:
     """
     if end.length <= start:
         return []
-    path = archive / end.file
+    path = inside(archive, end.file)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(start)
             data = file.read(end.length - start)
     except FileNotFoundError as error:
@@ -53,7 +54,15 @@ def read(archive: Path, end: LogEnd, start: int = 0) -> list[dict[str, Any]]:
             )
         texts.append(text)
     # All at once takes half the time of one by one, and a query waits for it.
-    records: list[dict[str, Any]] = json.loads(b"[%b]" % b",".join(texts))
+    try:
+        records: list[dict[str, Any]] = loads(b"[%b]" % b",".join(texts))
+        if not all(isinstance(record, dict) for record in records):
+            raise ValueError("a record is no object")
+    except ValueError as error:
+        raise ArchiveDamaged(
+            f"{path}: is damaged: a record is not what corecube writes ({error}); run "
+            "'corecube repair'"
+        ) from error
     return records
 
 
@@ -74,7 +83,7 @@ def append(archive: Path, end: LogEnd, records: Iterable[Any]) -> LogEnd:
         b"%08x %b\n" % (zlib.crc32(text), text)
         for text in (to_text(record).encode() for record in records)
     )
-    path = archive / end.file
+    path = inside(archive, end.file)
     # also when it exists: a writer that was killed may have made it, and not forced its name
     new = end.length == 0
     try:

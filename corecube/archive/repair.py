@@ -6,7 +6,6 @@ says all that the catalogue knows of it, so catalogue, logs and sky index can be
 
 from __future__ import annotations
 
-import json
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -18,8 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from corecube.archive import leftovers, recordlog, skyindex, skyrun, skyverify
 from corecube.archive import manifest as manifests
-from corecube.archive import recordlog, skyindex, skyrun, skyverify
+from corecube.archive.about import read_about
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
 from corecube.archive.durable import (
     FileStamp,
@@ -28,6 +28,7 @@ from corecube.archive.durable import (
     sync_directory,
     write_file,
 )
+from corecube.archive.inside import check_folders, inside
 from corecube.archive.latemasks import read as read_masks
 from corecube.archive.layout import (
     CATALOGUE,
@@ -88,12 +89,16 @@ class Repaired:
         Parts that were made anew.
     notes : list of str
         What else there is to know, a line each.
+    cleaned : int
+        Files of dead writers and former states that were deleted; only of a sound archive, for
+        in another one they may be the last that there is of a shot.
     """
 
     kept: int = 0
     aside: list[SetAside] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    cleaned: int = 0
 
     @property
     def changed(self) -> bool:
@@ -129,6 +134,7 @@ def repair(path: Path, progress: Callable[[str], None] = lambda name: None) -> R
     """
     if not any((path / name).exists() for name in (DESCRIPTION, MANIFEST, SHOTS)):
         raise ArchiveMissing(f"{path}: there is no archive")
+    check_folders(path)
     for folder in (SHOTS, INDEX, CATALOGUE):
         make_directory(path / folder, below=path)
     with WriterLock(path):
@@ -141,6 +147,7 @@ class _Repair:
         self.progress = progress
         self.done = Repaired()
         self.manifest = Manifest()
+        self.catalogue: Catalogue | None = None
         self.sources: dict[str, list[FileInfo]] = {}
         self.whole = True
         """Whether the manifest, its logs and its state can stay."""
@@ -158,6 +165,8 @@ class _Repair:
         self._missing_links(records)
         if not self.whole:
             self._commit(records, runs)
+        if not self.done.changed and self.catalogue is not None:
+            self.done.cleaned = len(leftovers.clean(self.path, self.manifest, self.catalogue))
         self.done.kept = len(records)
         return self.done
 
@@ -166,7 +175,7 @@ class _Repair:
     def _describe(self) -> None:
         """Make the archive's description anew if it cannot be read."""
         try:
-            about = json.loads((self.path / DESCRIPTION).read_bytes())
+            about = read_about(self.path)
             if about["format"] > FORMAT:
                 raise ArchiveTooNew(
                     f"{self.path}: has format {about['format']}, this corecube knows up to "
@@ -175,7 +184,7 @@ class _Repair:
             if about["format"] < FORMAT:
                 write_file(self.path / DESCRIPTION, [to_text({**about, "format": FORMAT}).encode()])
                 self.done.made.append(f"format {FORMAT} of format {about['format']}")
-        except (OSError, ValueError, KeyError, TypeError):
+        except ArchiveDamaged:
             about = {
                 "format": FORMAT, "profile": "plain", "uuid": str(uuid.uuid4()),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -188,7 +197,7 @@ class _Repair:
         """Return the records of the catalogue, None if it cannot be read."""
         try:
             self.manifest, _ = manifests.load(self.path)
-            catalogue = Catalogue.load(self.path, self.manifest)
+            catalogue = self.catalogue = Catalogue.load(self.path, self.manifest)
         except ArchiveTooNew:
             raise
         except (CorecubeError, ValueError, TypeError, KeyError) as error:
@@ -236,8 +245,10 @@ class _Repair:
     def _aside(self, file: str) -> str:
         """Move a file into the folder of damaged ones; return where it is, "" if it is missing."""
         place = self.path / file
-        if not place.exists():
+        if not place.exists() and not place.is_symlink():
             return ""
+        if "/" in file:  # the file itself may be a link, which is moved
+            inside(self.path, file.rpartition("/")[0])
         name = f"{DAMAGED}/{file}"
         while (self.path / name).exists():
             name = f"{DAMAGED}/{file}.{secrets.token_hex(4)}"
@@ -282,6 +293,7 @@ class _Repair:
         path = self.path / file
         infos: list[FileInfo] = []
         try:
+            inside(self.path, file)
             with StoredShot(path, self.path) as shot:
                 infos = shot.infos
                 if (shot.identity, shot.generation) != (identity, generation):

@@ -68,7 +68,8 @@ def check(path: Path) -> None:
     FileNotFoundError
         If there is no file.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # a pipe in the place of the file would wait for a writer
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         whole = os.fstat(descriptor).st_size
         end = os.pread(descriptor, _END.size, max(0, whole - _END.size))

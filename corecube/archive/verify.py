@@ -14,6 +14,7 @@ from corecube import hdf5
 from corecube.archive import chunks, latemasks, links, recordlog, skyverify
 from corecube.archive.catalogue import ShotRecord, positions_of
 from corecube.archive.durable import sha256_file
+from corecube.archive.inside import inside
 from corecube.archive.layout import INDEX
 from corecube.archive.reader import Archive, State
 from corecube.archive.shotfile import StoredShot
@@ -94,8 +95,8 @@ def _settled_shot(archive: Archive, record: ShotRecord, quick: bool) -> list[Dam
 
 def _check_index(archive: Archive, state: State, quick: bool) -> Iterator[Damage]:
     for run in state.manifest.runs:
-        path = archive.path / INDEX / run.file
         try:
+            path = inside(archive.path, f"{INDEX}/{run.file}")
             if quick:
                 path.stat()
             else:
@@ -121,7 +122,7 @@ def _check_index(archive: Archive, state: State, quick: bool) -> Iterator[Damage
     found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
     for number, record in state.catalogue.by_number.items():
         try:
-            with StoredShot(archive.path / record.file) as shot:
+            with StoredShot(inside(archive.path, record.file), archive.path) as shot:
                 ra, dec = positions_of(shot)
         except (CorecubeError, OSError):
             continue  # said with the shot
@@ -145,15 +146,16 @@ def check_masks(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Dama
     if not record.masks:
         return
     file = record.masks["file"]
-    path, todo = archive / file, "make it anew with 'corecube masks'"
+    todo = "make it anew with 'corecube masks'"
     try:
+        path = inside(archive, file)
         if path.stat().st_size != record.masks["size"] or not (
             quick or sha256_file(path) == record.masks["sha256"]
         ):
             yield Damage(record.identity, f"its late mask {file} is damaged; {todo}")
         elif not quick:
             late = latemasks.read(path, record.identity, record.generation)
-            with StoredShot(archive / record.file) as shot:
+            with StoredShot(inside(archive, record.file), archive) as shot:
                 latemasks.check(late, latemasks.shapes_of(shot))
     except FileNotFoundError:
         yield Damage(record.identity, f"its late mask {file} is missing; {todo}")
@@ -164,7 +166,7 @@ def check_masks(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Dama
 def _check_links(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
     """Follow the links of a shot to the arrays of others and compare their digests."""
     for file in record.links:
-        if not (archive / file).exists():
+        if not (archive / file).exists():  # a link out of the archive is found when it is followed
             yield Damage(
                 record.identity,
                 f"links to arrays in {file}, which is missing; ingest the files of both shots "
@@ -173,7 +175,7 @@ def _check_links(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Dam
     if quick:
         return
     try:
-        with StoredShot(archive / record.file, archive) as shot:
+        with StoredShot(inside(archive, record.file), archive) as shot:
             for link in shot.links():
                 if (archive / links.path_of(link)).exists():
                     try:
@@ -186,9 +188,12 @@ def _check_links(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Dam
 
 def check_file(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:
     """Yield what is wrong with the file of a shot."""
-    path = archive / record.file
     try:
+        path = inside(archive, record.file)
         size = path.stat().st_size
+    except ArchiveDamaged as error:
+        yield Damage(record.identity, str(error))
+        return
     except FileNotFoundError:
         yield Damage(record.identity, f"its file {record.file} is missing; {_AGAIN}")
         return

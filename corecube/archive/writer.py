@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import secrets
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from corecube.archive import leftovers, recordlog, skyindex, skyrun
 from corecube.archive import manifest as manifests
-from corecube.archive import recordlog, skyindex, skyrun
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
 from corecube.archive.durable import FileStamp, make_directory, sync_directory, write_file
+from corecube.archive.inside import check_folders, inside, open_file
+from corecube.archive.jsontext import Each, conform, loads
 from corecube.archive.layout import (
     CATALOGUE,
     DESCRIPTION,
@@ -152,22 +152,34 @@ def load_state(archive: Path, manifest: Manifest) -> dict[str, InstrumentState]:
     """
     if not manifest.state:
         return {}
-    path = archive / manifest.state
+    path = inside(archive, manifest.state)
     try:
-        data = json.loads(path.read_bytes())
+        with open_file(path) as file:
+            data = loads(file.read())
+        conform(data, _STATE)
         return {name: InstrumentState.from_json(part) for name, part in data.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArchiveDamaged(f"{path}: is missing or damaged") from error
+
+
+_STATE = Each({"waiting": [dict], "failed": Each({"shot": str, "entry": str, "reason": str})})
 
 
 def load_sources(archive: Path, manifest: Manifest) -> dict[str, list[FileInfo]]:
     """Return the files that each stored shot was planned from, by identity."""
     found: dict[str, list[FileInfo]] = {}
-    for record in recordlog.read(archive, manifest.sources):
-        if "removed" in record:
-            found.pop(record["removed"], None)
-        else:
-            found[record["shot"]] = [FileInfo.from_json(info) for info in record["infos"]]
+    records = recordlog.read(archive, manifest.sources)
+    try:
+        for record in records:
+            if "removed" in record:
+                found.pop(record["removed"], None)
+            else:
+                found[record["shot"]] = [FileInfo.from_json(info) for info in record["infos"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArchiveDamaged(
+            f"{archive / manifest.sources.file}: is not as corecube writes it; run "
+            "'corecube repair'"
+        ) from error
     return found
 
 
@@ -198,6 +210,7 @@ class ArchiveWriter:
         if not (self.path / MANIFEST).exists():
             manifests.load(self.path)
             raise ArchiveMissing(f"{self.path}: there is no archive")
+        check_folders(self.path)
         for folder in (self.path, *(self.path / name for name in (SHOTS, INDEX, CATALOGUE))):
             if not os.access(folder, os.W_OK):
                 raise ArchiveError(
@@ -224,6 +237,10 @@ class ArchiveWriter:
         trace: TracebackType | None,
     ) -> None:
         """Free the lock."""
+        if isinstance(error, NoSpace):
+            # files that readers may still want would keep the disk full: the next try needs space
+            with contextlib.suppress(OSError, ArchiveError):
+                self.clean()
         self._lock.__exit__(kind, error, trace)
 
     def next_generation(self, identity: str) -> int:
@@ -240,29 +257,20 @@ class ArchiveWriter:
             self._folders.add(folder)
         return path
 
-    def clean(self) -> list[str]:
+    def clean(self, grace: float = 0.0) -> list[str]:
         """Delete what dead writers and earlier states have left behind; return the names.
 
         To be called before the first new file is written.
 
         Readers keep the files that they have open; one that opens a file too late reads the
         manifest again.
+
+        Parameters
+        ----------
+        grace : float
+            Seconds that files of earlier states stay; see `corecube.archive.leftovers`.
         """
-        shots = self.catalogue.by_number.values()
-        needed = self.manifest.files() | {shot.file for shot in shots}
-        needed |= {file for shot in shots for file in shot.links}
-        needed |= {shot.masks["file"] for shot in shots if shot.masks}
-        removed = []
-        for folder in (SHOTS, MASKS, INDEX, CATALOGUE):
-            for item in sorted((self.path / folder).rglob("*")):
-                name = str(item.relative_to(self.path))
-                if item.is_file() and name not in needed and _OURS.search(item.name):
-                    item.unlink()
-                    removed.append(name)
-        for item in self.path.glob(".tmp-*"):
-            item.unlink()
-            removed.append(item.name)
-        return removed
+        return leftovers.clean(self.path, self.manifest, self.catalogue, grace)
 
     def commit(
         self,
@@ -341,6 +349,7 @@ class ArchiveWriter:
         )
         manifests.commit(self.path, manifest)
         self.manifest = manifest
+        former = [self.catalogue.by_identity.get(identity) for identity in (*gone, *masked)]
         living = {**self.catalogue.by_identity, **masked, **{r.identity: r for r in records}}
         for identity in removed:
             living.pop(identity, None)
@@ -348,7 +357,18 @@ class ArchiveWriter:
         self.catalogue.by_number = {shot.number: shot for shot in living.values()}
         if state is not None:
             self.state = dict(state)
+        self._retire(old, [record for record in former if record is not None])
         return records
+
+    def _retire(self, old: Manifest, former: Sequence[ShotRecord]) -> None:
+        """Let the time begin after which files of the state before are deleted."""
+        files = old.files() - self.manifest.files()
+        files |= {record.file for record in former}
+        files |= {record.masks["file"] for record in former if record.masks}
+        if files:
+            for shot in self.catalogue.by_identity.values():
+                files -= {shot.file, shot.masks.get("file", ""), *shot.links}
+            leftovers.retire(self.path, files)
 
     def join_runs(self) -> None:
         """Join runs of the sky index that are of like size, so that they stay few.
@@ -377,6 +397,7 @@ class ArchiveWriter:
         except NoSpace:
             return
         self.manifest = manifest
+        self._retire(before, [])
 
     def needed_by(self, identity: str) -> list[str]:
         """Return the identities of the shots that have arrays in a shot, by links."""
@@ -451,8 +472,6 @@ def plain(record: ShotRecord) -> dict[str, Any]:
     """Return a record as the catalogue's log has it."""
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
-
-_OURS = re.compile(r"^\.tmp-|\.\d+\.(h5|log|json)$|\.\d+\.[0-9a-f]{8}\.mask$|\.run$")
 
 _NAMED = 4
 """So many shots are named in a message."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from corecube import config as configuration
 from corecube import scheduler
+from corecube.archive import leftovers
 from corecube.archive import manifest as manifests
 from corecube.archive.catalogue import Catalogue
 from corecube.archive.durable import FileStamp, sync_directory
@@ -230,7 +231,7 @@ class _Ingest:
                     self.archive, writer.manifest, writer.catalogue, self.caller.name
                 )
                 self.decisions = self._decisions(infos, stored)
-            writer.clean()
+            writer.clean(leftovers.GRACE)
             self.failed = dict(writer.state.get(self.caller.name, InstrumentState()).failed)
             left = len(self.decisions.preview())
             if self.options.limit is not None:

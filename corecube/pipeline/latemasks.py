@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from corecube import config as configuration
-from corecube.archive import latemasks
+from corecube.archive import latemasks, leftovers
 from corecube.archive.catalogue import ShotRecord
+from corecube.archive.inside import inside
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.writer import ArchiveWriter, InstrumentState
@@ -82,7 +83,7 @@ def remask(
     done: list[Remasked] = []
     changed: dict[str, dict[str, Any]] = {}
     with ArchiveWriter(archive) as writer:
-        writer.clean()
+        writer.clean(leftovers.GRACE)
         for identity, record in writer.catalogue.by_identity.items():
             if record.instrument not in instruments or (shots and identity not in shots):
                 continue
@@ -113,7 +114,7 @@ def _again(
     except CorecubeError:
         before = LateMasks()  # it is damaged: it is made anew
     try:
-        with StoredShot(archive / record.file, archive) as shot:
+        with StoredShot(inside(archive, record.file), archive) as shot:
             stored: Any = configuration.from_json(
                 caller.instrument.config, shot.config, source=record.file, unknown="ignore"
             )

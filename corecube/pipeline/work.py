@@ -7,7 +7,6 @@ import errno
 import resource
 import shutil
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from corecube import config as configuration
 from corecube import hdf5
 from corecube.archive import latemasks
 from corecube.archive.durable import commit_file, temporary_path
+from corecube.archive.inside import inside
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.shotwriter import ShotWriter
 from corecube.errors import ArchiveDamaged, CorecubeError, FrameError, NoSpace
@@ -33,6 +33,7 @@ from corecube.pipeline import fingerprint
 from corecube.pipeline.latemasks import asked
 from corecube.pipeline.report import DERIVED, LATE_MASKS
 from corecube.plugins import Caller, load
+from corecube.scratch import make_folder
 from corecube.shots import Context, FileInfo, ShotPlan, Source
 
 _NO_DATA = np.uint32(value("no_data"))
@@ -157,14 +158,14 @@ class _Maker:
         self.based_on = fingerprint.basis(self.caller.instrument.data_version, numbers)
         archive = Path(self.task.archive)
         promised = self.caller.call("archive_columns", config=self.config) or {}
-        scratch = tempfile.mkdtemp(prefix="corecube-")
+        scratch = make_folder()
         writer = self._writer()
         done: dict[str, str] = {}
-        old = StoredShot(archive / self.task.old) if self.task.old else None
+        old = StoredShot(inside(archive, self.task.old)) if self.task.old else None
         needed: dict[str, StoredShot] = {}
         try:
             for key, file in self.task.needs.items():
-                needed[key] = StoredShot(archive / file, archive)
+                needed[key] = StoredShot(inside(archive, file), archive)
             # as registered: what made them is part of what makes this shot
             self.needs = {key: shot.description["fingerprint"] for key, shot in needed.items()}
             context = Context(scratch, needed)

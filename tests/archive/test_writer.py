@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import corecube
-from corecube.archive import manifest, recordlog
+from corecube.archive import leftovers, manifest, recordlog
 from corecube.archive.manifest import LogEnd
 from corecube.archive.writer import ArchiveWriter, create
 from corecube.errors import (
@@ -56,8 +56,9 @@ def archive(run: Run, toy: Any, tmp_path: Path) -> Path:
 
 
 def test_a_shot_that_is_replaced_keeps_its_names_and_gets_a_new_number_and_file(
-    run: Run, toy: Any, archive: Path, tmp_path: Path, compare: Any
-) -> None:
+    run: Run, toy: Any, archive: Path, tmp_path: Path, compare: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     with corecube.open(archive) as opened:
         old = opened.record("toy/plate/1")
         toy.fibers(tmp_path / "raw" / "f.toy", "plate/1", ra=[7], dec=[0], seed=9)
@@ -72,7 +73,11 @@ def test_a_shot_that_is_replaced_keeps_its_names_and_gets_a_new_number_and_file(
     assert compare.damages(archive) == []
     toy.image(tmp_path / "raw" / "new.toy", "field/2")
     run([tmp_path / "raw"], archive)
-    assert not (archive / old.file).exists(), "the next writer cleans up"
+    assert (archive / old.file).exists(), "readers may have asked just before"
+    monkeypatch.setattr(leftovers, "GRACE", 0.0)
+    toy.image(tmp_path / "raw" / "newer.toy", "field/3")
+    run([tmp_path / "raw"], archive)
+    assert not (archive / old.file).exists(), "a later writer cleans up"
 
 
 def test_a_removed_shot_is_gone_and_may_come_back(

@@ -205,8 +205,11 @@ def test_a_long_list_of_shots_is_cut_for_people(cli: Cli, toy: Any, tmp_path: Pa
 
 
 def test_remove_takes_shots_away(cli: Cli, sky: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = cli("remove", sky, "toy/field/1", "plate/1", "--yes")
-    assert (done.code, done.err) == (0, "removed toy/field/1\nremoved toy/plate/1\n")
+    done = cli("remove", sky, "toy/field/1", "--yes")
+    assert (done.code, done.err) == (0, "removed toy/field/1\n")
+    assert len(list(sky.rglob("*.h5"))) == 3, "who reads just now finds its file for a while"
+    done = cli("remove", sky, "plate/1", "--yes", "--now")
+    assert (done.code, done.err) == (0, "removed toy/plate/1\n")
     assert [s["name"] for s in json.loads(cli("info", sky, "--json").out)["shots"]] == [
         "toy/field/2"
     ]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import corecube
+from corecube.archive import leftovers
 from corecube.archive.verify import verify
 from corecube.errors import ArchiveError
 from corecube.masks import value
@@ -353,7 +354,10 @@ def test_a_list_that_is_missing_fails_the_shot(raw: Path, run: Run, place: Path)
     assert not list((place / "shots").rglob("*.h5"))
 
 
-def test_a_replaced_shot_gets_masks_of_its_own(raw: Path, run: Run, place: Path, bad: Path) -> None:
+def test_a_replaced_shot_gets_masks_of_its_own(
+    raw: Path, run: Run, place: Path, bad: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leftovers, "GRACE", 0.0)
     run(bad=str(bad))
     (old,) = (place / "masks").rglob("*.mask")
     run(bad=str(bad), scale=3.0)
@@ -370,6 +374,7 @@ def test_a_kill_between_file_and_commit_leaves_the_old_masks(
 ) -> None:
     from corecube.archive.writer import ArchiveWriter
 
+    monkeypatch.setattr(leftovers, "GRACE", 0.0)
     run(bad=str(bad))
 
     def killed(*_: Any, **__: Any) -> None:

@@ -51,12 +51,12 @@ def print_info(
 
 def _collected(opened: archives.Archive, name: str | None) -> dict[str, Any]:
     """Return what is in the archive, as plain JSON."""
-    from corecube.archive.layout import DESCRIPTION
+    from corecube.archive.about import read_about
     from corecube.archive.writer import load_state
 
     state = opened.state
     records = _chosen(opened, name)
-    about = jsons.loads((opened.path / DESCRIPTION).read_bytes())
+    about = read_about(opened.path)
     left = load_state(opened.path, state.manifest)
     by_instrument: dict[str, list[ShotRecord]] = {}
     for record in records:

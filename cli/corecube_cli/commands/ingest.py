@@ -70,6 +70,7 @@ def ingest_files(
     ] = None,
 ) -> int:
     """Ingest files and return the exit code."""
+    from corecube.archive import networks
     from corecube.pipeline import Options
     from corecube.pipeline import ingest as run_ingest
     from corecube_cli.progress import watcher
@@ -99,6 +100,12 @@ def ingest_files(
         on_error=cast(Literal["skip", "stop"], on_error or general.on_error),
         limit=limit,
     )
+    kind = networks.network(Path(archive)) if general.network_disk == "warn" else ""
+    if kind and not dry_run:
+        console.warn(
+            f"{archive} lies on a file system of type {kind}: let no two hosts write into it at "
+            "the same time; set ingest.network_disk to 'fine' to be told no more"
+        )
     eyes = watcher()
     started = time.monotonic()
     try:

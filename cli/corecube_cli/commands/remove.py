@@ -26,9 +26,12 @@ def remove_shots(
     archive: Archive,
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Of shots.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    now: Annotated[
+        bool, typer.Option("--now", help="Delete their files at once, not after ten minutes.")
+    ] = False,
 ) -> int:
     """Remove shots and return the exit code."""
-    from corecube.archive import open_archive
+    from corecube.archive import leftovers, open_archive
     from corecube.archive.names import ShotRow
     from corecube.archive.writer import ArchiveWriter
     from corecube.errors import QueryError
@@ -53,7 +56,13 @@ def remove_shots(
         there = [name for name in records if name in writer.catalogue.by_identity]
         writer.commit(removed=there)
         writer.join_runs()
-        writer.clean()
+        writer.clean(0.0 if now else leftovers.GRACE)
     for name in there:
         console.say(f"removed {name}")
+    if there and not now:
+        minutes = round(leftovers.GRACE / 60)
+        console.tell(
+            f"for {count(minutes, 'minute')} their files stay for those who read just now; the next "
+            "command that writes deletes them then; with --now they are deleted at once"
+        )
     return 0

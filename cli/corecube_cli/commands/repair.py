@@ -45,6 +45,8 @@ def repair_archive(archive: Archive, json: Json = False) -> int:
             print(f"           and {count(len(shot.sources) - _SHOWN, 'more file')}; see --json")
     for note in done.notes:
         print(f"note       {printable(note)}")
+    if done.cleaned:
+        console.say(f"deleted {count(done.cleaned, 'file')} that nothing needs any more")
     how = "was sound and is unchanged" if not done.changed else "is whole again"
     console.say(f"the archive {how}: {count(done.kept, 'shot')}, {len(done.aside)} set aside")
     return PARTLY if done.aside else 0

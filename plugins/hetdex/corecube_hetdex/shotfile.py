@@ -9,7 +9,6 @@ Source: HETDEX/hetdex_api, h5tools/create_shot_hdf5.py, create_cal_hdf5.py, appe
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from corecube import hdf5
+from corecube import hdf5, scratch
 from corecube.errors import ArchiveDamaged, FileNotUnderstood
 from corecube.frames import Array, Frame
 from corecube.shots import Context, FileHead, FileInfo, NotMine, ShotPlan
@@ -89,7 +88,7 @@ def _on_disk(file: FileHead) -> Iterator[str]:
     if not file.packing:
         yield file.source.path
         return
-    with tempfile.TemporaryDirectory(prefix="corecube-") as folder:
+    with scratch.folder() as folder:
         path = Path(folder) / "shot.h5"
         with file.open() as packed, path.open("wb") as target:
             shutil.copyfileobj(packed, target, 2**20)
