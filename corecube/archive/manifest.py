@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from corecube.archive.durable import write_file
-from corecube.archive.layout import CATALOGUE, DESCRIPTION, FORMAT, MANIFEST, to_text
+from corecube.archive.layout import (
+    CATALOGUE,
+    DESCRIPTION,
+    FORMAT,
+    MANIFEST,
+    PROFILES,
+    to_text,
+)
 from corecube.archive.skyrun import RunInfo
 from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
 
@@ -114,6 +121,26 @@ def load(archive: Path) -> tuple[Manifest, tuple[int, int, int]]:
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveDamaged(f"{path}: is damaged; run 'corecube repair'") from error
     return manifest, (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def profile_of(archive: Path) -> str:
+    """Return the profile of an archive, one of `layout.PROFILES`.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If its description is damaged or missing.
+    ArchiveTooNew
+        If this corecube does not know its profile.
+    """
+    path = archive / DESCRIPTION
+    try:
+        profile = json.loads(path.read_bytes())["profile"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArchiveDamaged(f"{path}: is damaged; run 'corecube repair'") from error
+    if profile not in PROFILES:
+        raise ArchiveTooNew(f"{path}: has the profile '{profile}'; upgrade corecube")
+    return str(profile)
 
 
 def stamp(archive: Path) -> tuple[int, int, int] | None:
