@@ -19,6 +19,7 @@ import numpy.typing as npt
 from corecube.errors import FrameError
 from corecube.masks import MaskArray
 from corecube.provenance import Provenance
+from corecube.recipes import Recipe
 from corecube.spectral import Spectral
 from corecube.times import Times
 from corecube.units import check
@@ -261,12 +262,16 @@ class Image(Frame):
     footprint : float64 array (k, 2), or None
         ICRS degrees of the corners of the image's outline, convex, in order around it; outer
         pixel edges (-0.5 and n - 0.5).
+    recipe : Recipe, optional
+        A formula of the core that gives the error from the flux and calibration arrays, bit for
+        bit; an archive may then leave the error out. It is not relied upon but tried.
     """
 
     cards: Mapping[str, float | int | str] | None = None
     band: str = ""
     target: str = ""
     footprint: npt.NDArray[np.float64] | None = None
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from corecube.archive.inside import open_file
 from corecube.archive.jsontext import conform, loads
-from corecube.archive.layout import DESCRIPTION
-from corecube.errors import ArchiveDamaged
+from corecube.archive.layout import DESCRIPTION, PROFILES
+from corecube.errors import ArchiveDamaged, ArchiveTooNew
 
 _SCHEMA: Final = {"format": int, "profile": str, "uuid": str, "created": str}
 
@@ -29,3 +29,19 @@ def read_about(archive: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ArchiveDamaged(f"{path}: is damaged; run 'corecube repair'") from error
     return about
+
+
+def profile_of(archive: Path) -> str:
+    """Return the profile of an archive, one of `layout.PROFILES`.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If its description is damaged or missing.
+    ArchiveTooNew
+        If this corecube does not know its profile.
+    """
+    profile: str = read_about(archive)["profile"]
+    if profile not in PROFILES:
+        raise ArchiveTooNew(f"{archive}: has the profile '{profile}'; upgrade corecube")
+    return profile

@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from corecube.archive.chunks import COMPRESSION, codecs
+from corecube import hdf5
+from corecube.archive.chunks import COMPACT, COMPRESSION, codecs
 
 # version, version of the codec, flags, type size, bytes decoded, block size, bytes encoded
 _BLOSC: Final = struct.Struct("<4B3I")
@@ -54,14 +55,13 @@ def read(node: Any, key: Any) -> npt.NDArray[Any] | None:
     if not values.size:
         return values
     buffer = np.empty(shape, node.dtype)
-    from tables.exceptions import NoSuchChunkError
-
     blosc, fletcher32 = codecs()
+    missing = hdf5.library().exceptions.NoSuchChunkError
     firsts = (range(a // c * c, b, c) for (a, b), c in zip(parts, shape, strict=True))
     for first in itertools.product(*firsts):
         try:
             stored = node.read_chunk(first)
-        except NoSuchChunkError:  # it has zeros alone and was never written
+        except missing:  # it has zeros alone and was never written
             continue
         try:
             packed = fletcher32.decode(stored)
@@ -111,8 +111,7 @@ def is_ours(node: Any) -> bool:
     """Say whether an array is packed as `chunks.encode` does it."""
     filters = node.filters
     return bool(
-        filters.complib == COMPRESSION["complib"]
-        and filters.bitshuffle
+        filters.complib in (COMPRESSION["complib"], COMPACT["complib"])
         and filters.fletcher32
         and node.byteorder in (sys.byteorder, "irrelevant")
         and not np.any(node.atom.dflt)

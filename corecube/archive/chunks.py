@@ -18,21 +18,30 @@ import numpy.typing as npt
 COMPRESSION: Final = {"complevel": 5, "complib": "blosc:lz4", "shuffle": False, "bitshuffle": True}
 """The filter as PyTables names it, without the checksum."""
 
+COMPACT: Final = {"complevel": 3, "complib": "blosc:zstd", "shuffle": True, "bitshuffle": False}
+"""The filter of planes of images in archives of the profile ``small``."""
+
 
 def image_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the chunk shape of an image plane, fit for cutouts of 64 x 64 pixels."""
     return tuple(max(1, min(256, length)) for length in shape)
 
 
-def encode(chunk: npt.NDArray[Any]) -> bytes:
+def encode(chunk: npt.NDArray[Any], compact: bool = False) -> bytes:
     """Return the stored bytes of one chunk.
 
     Parameters
     ----------
     chunk : contiguous array of the full chunk shape
+    compact : bool
+        By the filter `COMPACT`.
     """
     blosc, fletcher32 = codecs()
-    stored: bytes = fletcher32.encode(blosc.compress(chunk, b"lz4", 5, blosc.BITSHUFFLE, 0))
+    if compact:
+        packed = blosc.compress(chunk, b"zstd", 3, blosc.SHUFFLE, 0)
+    else:
+        packed = blosc.compress(chunk, b"lz4", 5, blosc.BITSHUFFLE, 0)
+    stored: bytes = fletcher32.encode(packed)
     return stored
 
 

@@ -133,6 +133,7 @@ def cut(shot: StoredShot, name: str, ra: float, dec: float, size: int) -> tuple[
             times=_timed(part.times, place),
             cards=shifted(about["cards"], place.x0, place.y0),
             footprint=None,
+            recipe=None,
         ),
         place,
     )

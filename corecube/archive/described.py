@@ -1,8 +1,8 @@
 """What the JSON in a shot file must look like before it is believed; docs/format.md has the fields.
 
-A seal and checksums show that the bytes are those that were written; a stranger writes what he likes
-and seals it. Types are compared once, when a file is opened, so that what is handed on, to tables
-and terminals too, is what it is called.
+A seal and checksums show that the bytes are those that were written; a stranger writes what he
+likes and seals it. Types are compared once, when a file is opened, so that what is handed on, to
+tables and terminals too, is what it is called.
 """
 
 from __future__ import annotations

@@ -20,6 +20,12 @@ INDEX: Final = "index"
 CATALOGUE: Final = "catalogue"
 DAMAGED: Final = "damaged"
 
+PLAIN: Final = "plain"
+"""The profile of archives that store every array."""
+SMALL: Final = "small"
+"""The profile of archives without pyramids, and without errors that a recipe gives."""
+PROFILES: Final = (PLAIN, SMALL)
+
 FIBER_CHUNK: Final = 32
 """Most fibres in a chunk."""
 

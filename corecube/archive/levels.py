@@ -1,9 +1,9 @@
-"""Reading a level of a pyramid: as stored, and anew where lists came after ingest."""
+"""Reading a level of a pyramid: stored, made from the image, or anew where lists came later."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -52,14 +52,11 @@ def read_level(
         raise QueryError(f"{shot.identity}/{name} has no level {level}; it has {about['levels']}")
     rows = rows or (0, -(-ny >> level))
     columns = columns or (0, -(-nx >> level))
-    where, key = f"/images/{name}/pyramid/{level}", (slice(*rows), slice(*columns))
-    listed = shot.description["arrays"]
-    found = Level(
-        level,
-        shot.read(f"{where}/flux", key),
-        shot.read(f"{where}/error", key),
-        shot.read(f"{where}/mask", key) if f"{where}/mask" in listed else None,
-        shot.read(f"{where}/coverage", key) if f"{where}/coverage" in listed else None,
+    key = (slice(*rows), slice(*columns))
+    found = (
+        _stored(shot, name, level, key)
+        if about.get("level_parts") is None
+        else _made(shot, name, level, rows, columns)
     )
     touched = _touched(shot.late, name, found, rows[0], columns[0])
     if not touched.any():
@@ -73,6 +70,50 @@ def read_level(
     for top in range(0, touched.shape[0], height):
         _again(shot, name, found, touched, slice(top, top + height), (rows[0], columns[0]))
     return found
+
+
+def _stored(shot: StoredShot, name: str, level: int, key: tuple[slice, slice]) -> Level:
+    where, listed = f"/images/{name}/pyramid/{level}", shot.description["arrays"]
+    return Level(
+        level,
+        shot.read(f"{where}/flux", key),
+        shot.read(f"{where}/error", key),
+        shot.read(f"{where}/mask", key) if f"{where}/mask" in listed else None,
+        shot.read(f"{where}/coverage", key) if f"{where}/coverage" in listed else None,
+    )
+
+
+def _made(shot: StoredShot, name: str, level: int, rows: Span, columns: Span) -> Level:
+    """Make a part of a level that is not stored from the image, a few rows at a time."""
+    about = shot.image(name)
+    ny, nx = about["shape"]
+    first, end = columns[0] << level, min(nx, columns[1] << level)
+    height = max(1, _PIXELS // max(1, end - first) >> level)
+    parts = [
+        _of_stripe(shot, name, level, (top << level, min(ny, bottom << level)), (first, end))
+        for top in range(rows[0], rows[1], height)
+        for bottom in (min(rows[1], top + height),)
+    ]
+    flux, error, mask, coverage = (np.concatenate(planes) for planes in zip(*parts, strict=True))
+    return Level(
+        level, flux, error, mask if "mask" in about["level_parts"] else None,
+        coverage if "coverage" in about["level_parts"] else None,
+    )  # fmt: skip
+
+
+def _of_stripe(
+    shot: StoredShot, name: str, level: int, rows: Span, columns: Span
+) -> tuple[npt.NDArray[Any], ...]:
+    """Return flux, error, mask and coverage of a level over some pixels of the image."""
+    key = (slice(*rows), slice(*columns))
+    flux, mask = (shot.read(f"/images/{name}/{part}", key) for part in ("flux", "mask"))
+    *_, made = pyramid.levels(flux, shot.error(name, rows, columns, flux), mask, level)
+    shape = (flux.shape[0], flux.shape[1])
+    return (
+        made.flux, made.error,
+        np.zeros(made.flux.shape, np.uint32) if made.mask is None else made.mask,
+        pyramid.size_coverage(shape, level) if made.coverage is None else made.coverage,
+    )  # fmt: skip
 
 
 def _touched(
@@ -111,9 +152,10 @@ def _again(
     first = [(corner[axis] + low[axis]) << found.level for axis in (0, 1)]
     end = [(corner[axis] + high[axis]) << found.level for axis in (0, 1)]
     key = (slice(first[0], end[0]), slice(first[1], end[1]))  # the image's end cuts it
-    flux, error, mask = (
-        shot.read(f"/images/{name}/{part}", key) for part in ("flux", "error", "mask")
-    )
+    flux, mask = (shot.read(f"/images/{name}/{part}", key) for part in ("flux", "mask"))
+    ny, nx = shot.image(name)["shape"]
+    spans = (first[0], min(ny, end[0])), (first[1], min(nx, end[1]))
+    error = shot.error(name, *spans, flux)
     shot.late.apply(name, mask, first[0], first[1])
     *_, new = pyramid.levels(flux, error, mask, found.level)
     whole = pyramid.size_coverage((flux.shape[0], flux.shape[1]), found.level)

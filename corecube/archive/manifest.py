@@ -11,7 +11,13 @@ from typing import Any, Final
 from corecube.archive.durable import write_file
 from corecube.archive.inside import leads_inside, open_file
 from corecube.archive.jsontext import conform, loads
-from corecube.archive.layout import CATALOGUE, DESCRIPTION, FORMAT, MANIFEST, to_text
+from corecube.archive.layout import (
+    CATALOGUE,
+    DESCRIPTION,
+    FORMAT,
+    MANIFEST,
+    to_text,
+)
 from corecube.archive.skyrun import RunInfo
 from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew, ArchiveTooOld
 

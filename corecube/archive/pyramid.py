@@ -67,10 +67,7 @@ def levels(
         count = level_count((flux.shape[0], flux.shape[1]))
     if count == 0:
         return
-    seen = int(np.bitwise_or.reduce(mask, axis=None))
-    masked = seen != 0
-    with np.errstate(over="ignore", invalid="ignore"):
-        whole = not seen & EXCLUDING and bool(np.isfinite(flux.sum()))
+    masked, whole = state(flux, mask)
     good = None if whole else valid(mask) & np.isfinite(flux)
     total, variance = _first_sums(flux, good), _first_sums(error, good, np.square)
     pixels = _first_sums(good.astype(np.float32), None) if good is not None else None
@@ -93,6 +90,16 @@ def levels(
                 planes if masked else None,
                 None if pixels is None else pixels * np.float32(0.25**level),
             )
+
+
+def state(flux: npt.NDArray[Any], mask: MaskArray) -> tuple[bool, bool]:
+    """Tell whether any plane is set in an image, and whether all of its pixels are good.
+
+    They decide whether levels have a mask and a coverage.
+    """
+    seen = int(np.bitwise_or.reduce(mask, axis=None))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return seen != 0, not seen & EXCLUDING and bool(np.isfinite(flux.sum()))
 
 
 def size_coverage(shape: tuple[int, int], level: int) -> npt.NDArray[np.float32]:

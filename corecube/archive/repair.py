@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from glob import escape
@@ -37,6 +38,8 @@ from corecube.archive.layout import (
     FORMAT,
     INDEX,
     MANIFEST,
+    PLAIN,
+    PROFILES,
     SHOTS,
     mask_path,
     shot_of_path,
@@ -184,14 +187,23 @@ class _Repair:
             if about["format"] < FORMAT:
                 write_file(self.path / DESCRIPTION, [to_text({**about, "format": FORMAT}).encode()])
                 self.done.made.append(f"format {FORMAT} of format {about['format']}")
+            if about["profile"] not in PROFILES:
+                raise ArchiveDamaged(f"{self.path}: has no profile '{about['profile']}'")
         except ArchiveDamaged:
             about = {
-                "format": FORMAT, "profile": "plain", "uuid": str(uuid.uuid4()),
+                "format": FORMAT, "profile": self._profile(), "uuid": str(uuid.uuid4()),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }  # fmt: skip
             self._aside(DESCRIPTION)
             write_file(self.path / DESCRIPTION, [to_text(about).encode()])
             self.done.made.append("the description of the archive")
+
+    def _profile(self) -> str:
+        """Return the profile that the first sound shot was made with."""
+        for file in sorted((self.path / SHOTS).rglob("*.h5")):
+            with suppress(CorecubeError, OSError), StoredShot(file) as shot:
+                return str(shot.description.get("profile", PLAIN))
+        return PLAIN
 
     def _known(self) -> list[ShotRecord] | None:
         """Return the records of the catalogue, None if it cannot be read."""

@@ -29,6 +29,7 @@ from corecube.errors import (
 from corecube.frames import Array, Bits, Column, Fibers, Image, Link, digest_of
 from corecube.masks import MaskArray
 from corecube.provenance import Provenance
+from corecube.recipes import Recipe
 from corecube.shots import FileInfo, Shot, ShotPlan
 from corecube.spectral import Spectral
 from corecube.times import Times
@@ -299,6 +300,8 @@ class StoredShot(Shot):
         cards = about["cards"]
         if cards is not None and (rows[0] or columns[0]):
             cards = shifted(cards, columns[0], rows[0])
+        whole = [list(rows), list(columns)] == [[0, length] for length in about["shape"]]
+        flux = self.read(f"{where}/flux", key)
         start, end, quality = about["times"]
         times = Times(_number(start), _number(end), quality)
         if about["rows_timed"]:
@@ -308,9 +311,9 @@ class StoredShot(Shot):
             )  # fmt: skip
         return Image(
             name=name,
-            flux=self.read(f"{where}/flux", key),
+            flux=flux,
             unit=about["unit"],
-            error=self.read(f"{where}/error", key),
+            error=self.error(name, rows, columns, flux),
             mask=self._mask(name, self.read(f"{where}/mask", key), rows[0], columns[0]),
             bits={
                 bits: Bits(self.read(f"{where}/bits/{bits}", key), tuple(planes))
@@ -328,7 +331,56 @@ class StoredShot(Shot):
             band=about["band"],
             target=about["target"],
             footprint=None if about["footprint"] is None else np.array(about["footprint"]),
+            recipe=self._recipe(about) if whole else None,
         )
+
+    @_as_written
+    def error(
+        self, name: str, rows: tuple[int, int], columns: tuple[int, int],
+        flux: npt.NDArray[Any] | None = None,
+    ) -> npt.NDArray[Any]:  # fmt: skip
+        """Return the error of a part of an image: read, or made by the recipe that it is kept as.
+
+        Parameters
+        ----------
+        name : str
+            Of the image.
+        rows, columns : (int, int)
+            First and end; they must lie inside.
+        flux : array, optional
+            Of this part, if it is read already.
+
+        Raises
+        ------
+        QueryError
+            If there is no such image.
+        ArchiveDamaged
+        """
+        about, where = self.image(name), f"/images/{name}"
+        key = (slice(*rows), slice(*columns))
+        recipe = self._recipe(about)
+        if recipe is None or f"{where}/error" in self.description["arrays"]:
+            return self.read(f"{where}/error", key)
+        if name not in self._inputs:
+            named = {array: about["calibration"].get(array) for array in recipe.inputs.values()}
+            found = self._calibration({n: place for n, place in named.items() if place})
+            self._inputs[name] = {array: kept.values for array, kept in found.items()}
+        flux = self.read(f"{where}/flux", key) if flux is None else flux
+        try:
+            return recipe.apply(flux, self._inputs[name], rows, columns)
+        except FrameError as error:
+            raise ArchiveDamaged(f"{self.path}: error of {name}: {error}") from error
+
+    @cached_property
+    def _inputs(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """By image the arrays that its recipe takes: many parts of an image are asked for."""
+        return {}
+
+    def _recipe(self, about: Mapping[str, Any]) -> Recipe | None:
+        try:
+            return Recipe(**about["recipe"]) if about.get("recipe") else None
+        except (FrameError, TypeError) as error:
+            raise ArchiveDamaged(f"{self.path}: {error}") from error
 
     @_as_written
     def level(
@@ -365,14 +417,17 @@ class StoredShot(Shot):
         FrameError
             If it has no such field.
         """
-        about = self.image(name)
+        about, where = self.image(name), f"/images/{name}"
         kind, _, key = field.partition("/")
         if field in ("flux", "error", "mask"):
             unit = "" if field == "mask" else about["unit"]
-            return Array(self.read(f"/images/{name}/{field}"), unit, ("y", "x"))
+            ny, nx = about["shape"]
+            error = field == "error"
+            found = self.error(name, (0, ny), (0, nx)) if error else self.read(f"{where}/{field}")
+            return Array(found, unit, ("y", "x"))
         if kind in ("layers", "calibration") and key in about[kind]:
             place = about[kind][key]
-            path = f"/images/{name}/layers/{key}" if kind == "layers" else f"/calibration/{place}"
+            path = f"{where}/layers/{key}" if kind == "layers" else f"/calibration/{place}"
             return self._kept(path, place)
         raise FrameError(f"image '{name}' of {self.identity} has no field '{field}'")
 

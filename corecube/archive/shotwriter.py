@@ -15,7 +15,7 @@ from corecube.archive import chunks, pyramid
 from corecube.archive.durable import FileStamp
 from corecube.archive.fibergroup import Group, Part, Rows, group_for, pixels_of
 from corecube.archive.latemasks import LateMasks
-from corecube.archive.layout import FORMAT, fiber_rows, to_text
+from corecube.archive.layout import FORMAT, PLAIN, SMALL, fiber_rows, to_text
 from corecube.archive.proof import prove
 from corecube.archive.shotfile import StoredShot
 from corecube.errors import FrameError
@@ -39,12 +39,18 @@ class ShotWriter:
     ----------
     path : Path
         A new file, usually a temporary one.
+    profile : str
+        That of the archive: `layout.PLAIN` or `layout.SMALL`.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, profile: str = PLAIN) -> None:
         self.path = path
+        self.small = profile == SMALL
         self._file = hdf5.open_file(path, "w")
-        self._filters = hdf5.library().Filters(fletcher32=True, **chunks.COMPRESSION)
+        self._filters = [
+            hdf5.library().Filters(fletcher32=True, **kind)
+            for kind in (chunks.COMPRESSION, chunks.COMPACT)
+        ]
         self._arrays: dict[str, dict[str, Any]] = {}
         self._crcs: dict[str, list[int]] = {}
         self._headers = bytearray()
@@ -91,7 +97,7 @@ class ShotWriter:
             _check_links(frame)
 
     def add_image(self, entry: str, image: Image) -> None:
-        """Write an image with its pyramid.
+        """Write an image with its pyramid, or what both can be made from (profile ``small``).
 
         Parameters
         ----------
@@ -108,25 +114,28 @@ class ShotWriter:
         _check_image(image, self._images)
         assert image.error is not None and image.mask is not None
         where = f"/images/{image.name}"
-        tiles = chunks.image_chunks(image.flux.shape)
+        recipe = image.recipe
+        if self.small and recipe is not None:
+            given = {name: array.values for name, array in image.calibration.items()}
+            if not recipe.gives(image.flux, given, image.error):
+                recipe = None
         planes: list[tuple[str, npt.NDArray[Any], str]] = [
             ("flux", image.flux, image.unit),
             ("error", image.error, image.unit),
             ("mask", image.mask, ""),
         ]
+        if self.small and recipe is not None:
+            del planes[1]
         planes += [(f"bits/{name}", bits.values, "") for name, bits in image.bits.items()]
         for name, values, unit in planes:
-            self._store(f"{where}/{name}", values, tiles, unit=unit, axes=("y", "x"))
+            self._plane(f"{where}/{name}", values, unit)
         self._layers(where, image)
-        for level in pyramid.levels(image.flux, image.error, image.mask):
-            below = f"{where}/pyramid/{level.level}"
-            shape = chunks.image_chunks(level.flux.shape)
-            self._store(f"{below}/flux", level.flux, shape, unit=image.unit, axes=("y", "x"))
-            self._store(f"{below}/error", level.error, shape, unit=image.unit, axes=("y", "x"))
-            if level.mask is not None:
-                self._store(f"{below}/mask", level.mask, shape, axes=("y", "x"))
-            if level.coverage is not None:
-                self._store(f"{below}/coverage", level.coverage, shape, axes=("y", "x"))
+        parts = None
+        if self.small:
+            masked, whole = pyramid.state(image.flux, image.mask)
+            parts = [*(["mask"] if masked else []), *([] if whole else ["coverage"])]
+        else:
+            self._pyramid(where, image)
         start, end = np.asarray(image.times.start), np.asarray(image.times.end)
         if start.ndim:
             self._store(f"{where}/start", start, unit="d", axes=("y",))
@@ -136,13 +145,30 @@ class ShotWriter:
             "target": image.target, "cards": image.cards, "footprint": image.footprint,
             "times": [*image.times.span, image.times.quality],
             "rows_timed": bool(start.ndim),
+            "recipe": None if recipe is None else vars(recipe) | {},
             "levels": pyramid.level_count((image.flux.shape[0], image.flux.shape[1])),
+            "level_parts": parts,
             "bits": {name: bits.planes for name, bits in image.bits.items()},
             "layers": {name: self._linked(layer) for name, layer in image.layers.items()},
             "calibration": self._calibration(image),
             "header": self._header(image.header),
         }  # fmt: skip
         self._provenance["images"][image.name] = image.provenance.to_json()
+
+    def _plane(self, path: str, values: npt.NDArray[Any], unit: str = "") -> None:
+        tiles = chunks.image_chunks(values.shape)
+        self._store(path, values, tiles, unit=unit, axes=("y", "x"), compact=self.small)
+
+    def _pyramid(self, where: str, image: Image) -> None:
+        assert image.error is not None and image.mask is not None
+        for level in pyramid.levels(image.flux, image.error, image.mask):
+            below = f"{where}/pyramid/{level.level}"
+            self._plane(f"{below}/flux", level.flux, image.unit)
+            self._plane(f"{below}/error", level.error, image.unit)
+            if level.mask is not None:
+                self._plane(f"{below}/mask", level.mask)
+            if level.coverage is not None:
+                self._plane(f"{below}/coverage", level.coverage)
 
     def add_block(self, entry: str, block: Fibers, grid: tuple[int, int] | None = None) -> None:
         """Append fibres to their group.
@@ -303,8 +329,9 @@ class ShotWriter:
     def _description(self, more: Mapping[str, Any]) -> dict[str, Any]:
         links = [vars(link) | {} for link in self._links]
         return {
-            "format": FORMAT, **more, "images": self._images, "groups": self._closed,
-            "links": links, "arrays": self._arrays,
+            "format": FORMAT, "profile": SMALL if self.small else PLAIN, **more,
+            "images": self._images, "groups": self._closed, "links": links,
+            "arrays": self._arrays,
         }  # fmt: skip
 
     def _close_groups(self) -> None:
@@ -333,6 +360,7 @@ class ShotWriter:
         unit: str = "",
         axes: Sequence[str] = (),
         description: str = "",
+        compact: bool = False,
     ) -> None:
         """Write a whole array; chunks of zeros are left out, HDF5 gives zeros for them."""
         scalar = values.ndim == 0
@@ -344,13 +372,13 @@ class ShotWriter:
             return
         if shape is None:
             shape = _small_chunks(values)
-        array = self._create(path, values.dtype, values.shape, shape)
+        array = self._create(path, values.dtype, values.shape, shape, compact)
         crcs = self._crcs[path]
         for start, chunk in chunks.stripes(values, shape):
             if not chunk.view(np.uint8).any():  # bytes, for -0.0 is no chunk of zeros
                 crcs.append(0)
                 continue
-            data = chunks.encode(chunk)
+            data = chunks.encode(chunk, compact)
             array.write_chunk(start, data)
             crcs.append(chunks.crc(data))
 
@@ -380,14 +408,16 @@ class ShotWriter:
         self._arrays[path]["shape"] = [written, values.shape[1]]
 
     def _create(
-        self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], chunk: tuple[int, ...]
-    ) -> Any:
+        self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...], chunk: tuple[int, ...],
+        compact: bool = False,
+    ) -> Any:  # fmt: skip
         where, name = path.rsplit("/", 1)
         create = self._file.create_earray if 0 in shape else self._file.create_carray
         with hdf5.quiet():
             return create(
                 where or "/", name, hdf5.library().Atom.from_dtype(np.dtype(dtype)), shape,
-                filters=self._filters, chunkshape=chunk, createparents=True, track_times=False,
+                filters=self._filters[compact], chunkshape=chunk, createparents=True,
+                track_times=False,
             )  # fmt: skip
 
     def _list(self, path: str, array: Part) -> None:

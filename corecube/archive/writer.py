@@ -28,6 +28,7 @@ from corecube.archive.layout import (
     INDEX,
     MANIFEST,
     MASKS,
+    PLAIN,
     SHOTS,
     shot_of_path,
     shot_path,
@@ -88,8 +89,14 @@ class InstrumentState:
         return cls(tuple(FileInfo.from_json(i) for i in data["waiting"]), data["failed"])
 
 
-def create(path: Path) -> None:
-    """Make an empty archive.
+def create(path: Path, profile: str = PLAIN) -> None:
+    """Make an empty archive; one that is there stays as it is.
+
+    Parameters
+    ----------
+    path : Path
+    profile : str
+        `layout.PLAIN` or `layout.SMALL`; it holds for all that will ever be stored in it.
 
     Raises
     ------
@@ -117,7 +124,7 @@ def create(path: Path) -> None:
         if (path / MANIFEST).exists():  # another process was faster
             return
         about = {
-            "format": FORMAT, "profile": "plain", "uuid": str(uuid.uuid4()),
+            "format": FORMAT, "profile": profile, "uuid": str(uuid.uuid4()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
         write_file(path / DESCRIPTION, [to_text(about).encode()])

@@ -15,15 +15,17 @@ from corecube import config as configuration
 from corecube import scheduler
 from corecube.archive import leftovers
 from corecube.archive import manifest as manifests
+from corecube.archive.about import profile_of
 from corecube.archive.catalogue import Catalogue
 from corecube.archive.durable import FileStamp, sync_directory
+from corecube.archive.layout import PLAIN
 from corecube.archive.writer import (
     ArchiveWriter,
     InstrumentState,
     NewShot,
     create,
 )
-from corecube.errors import ArchiveMissing, NoSpace
+from corecube.errors import ArchiveMissing, ConfigurationError, NoSpace
 from corecube.pipeline import fingerprint
 from corecube.pipeline.deciding import Decisions, Job
 from corecube.pipeline.identify import find_files, identify, without_path
@@ -59,6 +61,9 @@ class Options:
         "stop": no further shot is begun after a failure.
     limit : int or None
         Make at most so many shots.
+    profile : str or None
+        Of an archive that is made: ``plain`` (if None) or ``small``. One that is there must have
+        it.
     """
 
     jobs: int = 1
@@ -68,6 +73,7 @@ class Options:
     dry_run: bool = False
     on_error: Literal["skip", "stop"] = "skip"
     limit: int | None = None
+    profile: str | None = None
 
 
 class Watcher(Protocol):
@@ -134,6 +140,8 @@ def ingest(
     ArchiveError
         If the archive is damaged, too new, locked, or the disk is full; what was registered
         before stays.
+    ConfigurationError
+        If the archive has another profile than is asked for.
     PluginError
         If the instrument cannot plan.
     """
@@ -154,6 +162,7 @@ class _Ingest:
     shots: list[ShotReport] = field(default_factory=list)
     failed: dict[str, dict[str, Any]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+    profile: str = PLAIN
 
     def run(self, paths: list[str]) -> Report:
         self.plain = configuration.to_json(self.config)
@@ -182,12 +191,22 @@ class _Ingest:
             manifest, _ = manifests.load(self.archive)
         except ArchiveMissing:
             return Stored(), -1
+        self.profile = profile_of(self.archive)
+        self._agree()
         # what is called unchanged must last, also where the one who stored it was killed since
         with contextlib.suppress(OSError, NoSpace):
             sync_directory(self.archive)
         catalogue = Catalogue.load(self.archive, manifest)
         stored = Stored.of(self.archive, manifest, catalogue, self.caller.name)
         return stored, manifest.generation
+
+    def _agree(self) -> None:
+        """Refuse another profile than the archive has."""
+        if self.options.profile not in (None, self.profile):
+            raise ConfigurationError(
+                f"{self.archive}: has the profile '{self.profile}', which was chosen when it was "
+                f"made; leave '{self.options.profile}' out, or make another archive"
+            )
 
     def _identified(self, paths: list[str], stored: Stored) -> list[FileInfo]:
         # what an instrument says of a file may depend on its settings
@@ -223,7 +242,9 @@ class _Ingest:
     # -- the work ----------------------------------------------------------------------------
 
     def _work(self, infos: list[FileInfo], generation: int, stop: _Stop) -> None:
-        create(self.archive)
+        create(self.archive, self.options.profile or PLAIN)
+        self.profile = profile_of(self.archive)
+        self._agree()  # another process may have made it meanwhile
         with ArchiveWriter(self.archive) as writer:
             if writer.manifest.generation != max(generation, 0):
                 # somebody wrote since we looked: plan again, now that nobody else can
@@ -293,6 +314,7 @@ class _Ingest:
             carried=job.carried,
             old=job.old.file if job.old is not None else "",
             needs={key: record.file for key, record in job.needs.items()},
+            profile=self.profile,
         )
         return vars(task) | {}
 

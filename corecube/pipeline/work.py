@@ -23,6 +23,7 @@ from corecube import hdf5
 from corecube.archive import latemasks
 from corecube.archive.durable import commit_file, temporary_path
 from corecube.archive.inside import inside
+from corecube.archive.layout import PLAIN
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.shotwriter import ShotWriter
 from corecube.errors import ArchiveDamaged, CorecubeError, FrameError, NoSpace
@@ -62,6 +63,8 @@ class Task:
         Path of the stored shot below the archive, or "".
     needs : dict of str to str
         Keys of the shots that the plan needs, and their paths below the archive.
+    profile : str
+        Of the archive.
     """
 
     instrument: str
@@ -74,6 +77,7 @@ class Task:
     carried: list[str]
     old: str
     needs: dict[str, str] = field(default_factory=dict)
+    profile: str = PLAIN
 
 
 def make_shot(data: dict[str, Any]) -> dict[str, Any]:
@@ -211,7 +215,7 @@ class _Maker:
 
     def _writer(self) -> ShotWriter:
         try:
-            return ShotWriter(self.temporary)
+            return ShotWriter(self.temporary, self.task.profile)
         except (OSError, hdf5.library().HDF5ExtError) as error:
             raise NoSpace(
                 f"{self.temporary.parent}: no file can be made there; see to its permissions and "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from corecube.archive import latemasks, seal
+from corecube.archive.about import profile_of
 from corecube.archive.catalogue import ShotRecord
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.shotfile import StoredShot
@@ -42,17 +44,24 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(place: Path) -> Store:
+def store(place: Path, store_in: Store) -> Store:
     """``store("night/1", [frames], kind="calibration", spans=[...])`` registers a shot."""
+    return functools.partial(store_in, place)
+
+
+@pytest.fixture(scope="session")
+def store_in() -> Store:
+    """``store_in(archive, "night/1", [frames], ...)`` registers a shot by the archive's profile."""
 
     def one(
-        key: str, frames: Sequence[Frame], kind: str = "science", spans: Sequence[MaskSpan] = ()
-    ) -> ShotRecord:
+        place: Path, key: str, frames: Sequence[Frame], kind: str = "science",
+        spans: Sequence[MaskSpan] = (),
+    ) -> ShotRecord:  # fmt: skip
         with ArchiveWriter(place) as writer:
             writer.clean()
             file = writer.new_path("lab", key)
             number = writer.next_generation(f"lab/{key}")
-            shot = ShotWriter(place / file)
+            shot = ShotWriter(place / file, profile_of(place))
             try:
                 shot.check(frames, {})
                 for frame in frames:

@@ -162,3 +162,31 @@ def test_a_locked_archive_is_5(cli: Cli, sky: Path, toy: Any, tmp_path: Path) ->
         done = ingest(cli, sky, more)
     assert done.code == 5
     assert "is writing into it; wait for it to end" in done.err
+
+
+def test_a_profile_is_chosen_once(cli: Cli, raw: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "a.corecube"
+
+    def take(*options: str, path: Path = raw) -> Any:
+        return cli("ingest", "-i", "toy", path, "-a", archive, "-j", 1, *options)
+
+    done = take("--profile", "tiny")
+    assert done.code == 2
+    assert "'tiny' is neither plain nor small" in done.err
+    assert not archive.exists()
+    assert take("--profile", "small", path=raw / "r.toy").code == 0
+    assert json.loads((archive / "archive.json").read_text("utf-8"))["profile"] == "small"
+    for more in ((), ("--dry-run",)):
+        done = take("--profile", "plain", *more)
+        assert (done.code, done.out) == (2, "")
+        (line,) = done.err.splitlines()
+        assert line.startswith(f"corecube: error: {archive}: has the profile 'small'")
+        assert "leave 'plain' out, or make another archive" in line
+    # later runs need not name it, and may
+    assert take(path=raw / "g.toy").code == 0
+    assert take("--profile", "small").code == 0
+    from corecube.archive import open_archive
+
+    with open_archive(archive) as opened:
+        for record in opened.state.catalogue.by_identity.values():
+            assert opened.shot(record).description["profile"] == "small"

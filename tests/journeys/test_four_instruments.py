@@ -14,6 +14,7 @@ from corecube.archive.reader import Archive
 from corecube.pipeline import Options, Report, ingest
 from corecube.pipeline.identify import find_files
 from corecube.plugins import load
+from corecube.testing.comparing import differences
 
 pytestmark = pytest.mark.xdist_group("four")
 
@@ -22,10 +23,12 @@ EXPECTED = Path(__file__).with_name("expected")
 QUASAR = (213.3512, 53.0908)
 
 
-def run(instrument: str, paths: list[Path], archive: Path) -> Report:
+def run(instrument: str, paths: list[Path], archive: Path, profile: str | None = None) -> Report:
     caller = load(instrument)
     config = caller.instrument.config()
-    return ingest([str(path) for path in paths], archive, caller, config, Options(jobs=2))
+    return ingest(
+        [str(path) for path in paths], archive, caller, config, Options(jobs=2, profile=profile)
+    )
 
 
 def halves(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -100,6 +103,47 @@ def test_halves_on_two_days_give_the_same_archive(
     for part in whole:
         assert found[part] == whole[part], part
     assert compare.damages(parts) == []
+
+
+def other(one: Any, two: Any) -> list[str]:
+    """What differs but the generations in links: these count commits, some shots at a time."""
+    return [line for line in differences(one, two) if "link.generation" not in line]
+
+
+def test_a_small_archive_gives_the_same_values(
+    first: tuple[Path, dict[str, Report]],
+    archive: Archive,
+    data: Path,
+    tmp_path: Path,
+    compare: Any,
+) -> None:
+    """Every frame of every shot, and of images the coarsest level; links and late masks too."""
+    path = tmp_path / "small.corecube"
+    for name in INSTRUMENTS:
+        assert run(name, [data / name], path, "small").counts == first[1][name].counts
+    assert compare.damages(path) == []
+    recipes = set()
+    with corecube.open(path) as small:
+        records = archive.state.catalogue.by_identity
+        assert list(small.state.catalogue.by_identity) == list(records)
+        for identity in records:
+            one, two = archive.shot(identity), small.shot(identity)
+            for name in one.images:
+                assert not other(one.frame(name), two.frame(name))
+                for level in range(1, one.image(name)["levels"] + 1)[-1:]:
+                    assert not other(one.level(name, level), two.level(name, level))
+                if f"/images/{name}/error" not in two.description["arrays"]:
+                    recipes.add(f"{identity}/{name}")
+            for group in one.groups:
+                count = min(one.row_count(group), 50)
+                assert not other(one.rows(group, 0, count), two.rows(group, 0, count))
+        assert recipes == {
+            f"{identity}/{name}"
+            for identity in records if identity.startswith("sdss/")
+            for name in archive.shot(identity).images
+        }  # fmt: skip
+        sizes = [small.record(i).size for i in records], [r.size for r in records.values()]
+        assert sum(sizes[0]) < 0.7 * sum(sizes[1])
 
 
 def test_shared_spectra_stand_once_whichever_instrument_came_first(

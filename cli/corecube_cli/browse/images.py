@@ -265,7 +265,8 @@ def read_tile(archive: Archive, facts: Facts, x: int, y: int) -> Tile:
         kind: Bits(shot.read(f"{where}/bits/{kind}", key), tuple(planes))
         for kind, planes in shot.description["images"][name]["bits"].items()
     }
-    flux, error = shot.read(f"{where}/flux", key), shot.read(f"{where}/error", key)
+    flux = shot.read(f"{where}/flux", key)
+    error = shot.error(name, rows, columns, flux)
     return Tile(rows, columns, flux, error, _mask(shot, name, key), bits, facts.unit)
 
 

@@ -37,6 +37,10 @@ def ingest_files(
     archive: Annotated[
         str, typer.Option("--archive", "-a", metavar="ARCHIVE", help="Made if it is not there.")
     ],
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", metavar="plain|small", help="Of a new archive; default: plain."),
+    ] = None,
     config: ConfigFiles = None,
     set_: Overrides = None,
     jobs: Annotated[
@@ -79,6 +83,8 @@ def ingest_files(
 
     if on_error not in (None, "skip", "stop"):
         raise typer.BadParameter(f"'{on_error}' is neither skip nor stop", param_hint="--on-error")
+    if profile not in (None, "plain", "small"):
+        raise typer.BadParameter(f"'{profile}' is neither plain nor small", param_hint="--profile")
     if not all(paths) or not archive:
         raise typer.BadParameter("it is empty", param_hint="--archive" if all(paths) else "PATHS")
     for name, number in (("--jobs", jobs), ("--limit", limit)):
@@ -99,6 +105,7 @@ def ingest_files(
         dry_run=dry_run,
         on_error=cast(Literal["skip", "stop"], on_error or general.on_error),
         limit=limit,
+        profile=profile,
     )
     kind = networks.network(Path(archive)) if general.network_disk == "warn" else ""
     if kind and not dry_run:

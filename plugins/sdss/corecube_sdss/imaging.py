@@ -19,7 +19,14 @@ from corecube.tan import outline
 from corecube_sdss import companions, masks
 from corecube_sdss.astrom import row_times, wcs_cards
 from corecube_sdss.frames import NEW_ROWS, UNIT, FrameFile, read_frame
-from corecube_sdss.noise import NOT_MODELLED, Electronics, NoiseInputs, error_image, from_table
+from corecube_sdss.noise import (
+    NOT_MODELLED,
+    RECIPE,
+    Electronics,
+    NoiseInputs,
+    error_image,
+    from_table,
+)
 from corecube_sdss.settings import SdssConfig
 from corecube_sdss.sky import sky_image
 from corecube_sdssfiles.maskbits import FPM, IMAGE_PLANES, core_planes
@@ -98,7 +105,7 @@ def with_errors(image: Image) -> Image:
         f"{inputs.gain:g} electron / adu, dark variance {inputs.dark_variance:g} adu2; {source}",
         not_modelled=NOT_MODELLED,
     )
-    return replace(image, error=error, mask=mask, provenance=provenance)
+    return replace(image, error=error, mask=mask, provenance=provenance, recipe=RECIPE)
 
 
 def noise_inputs(calibration: Mapping[str, Array]) -> NoiseInputs:

@@ -23,11 +23,17 @@ import numpy.typing as npt
 
 from corecube.errors import FileNotUnderstood
 from corecube.masks import MaskArray, value
+from corecube.recipes import STRIPE, Recipe, counts_error
 from corecube_sdss.frames import FILTERS, Field
-from corecube_sdss.sky import Places, along_columns
 
-STRIPE: Final = 64
-"""Rows worked on at a time, so that they stay in the processor's cache."""
+RECIPE: Final = Recipe(
+    "counts 1",
+    {
+        "scale": "flux_per_dn", "sky": "sky", "sky_x": "sky_x", "sky_y": "sky_y", "gain": "gain",
+        "dark_variance": "dark_variance",
+    },
+)  # fmt: skip
+"""The error as the core's formula, with the calibration arrays of an image."""
 
 Row = tuple[float, float, float, float, float]
 
@@ -157,7 +163,7 @@ class NoiseInputs:
 def error_image(
     image: npt.NDArray[np.float32], inputs: NoiseInputs
 ) -> tuple[npt.NDArray[np.float32], list[tuple[slice, MaskArray]]]:
-    """Return the 1-sigma error of each pixel.
+    """Return the 1-sigma error of each pixel, by the core's formula ``counts 1``.
 
     Parameters
     ----------
@@ -173,47 +179,24 @@ def error_image(
         Mask planes of the stripes that have such pixels: ``negative_variance`` or ``no_data``,
         each with ``no_error``. Empty for nearly all frames.
     """
-    rows, columns = image.shape
-    factor = inputs.flux_per_dn.astype(np.float64)
-    # error^2 = I * (c / g) + c^2 * (S / g + d): what depends on the column alone is done once, for
-    # the few rows of the sky grid; each row of the image then mixes two of these.
-    base = along_columns(inputs.sky, Places.of(inputs.sky_x, inputs.sky.shape[1]))
-    base /= inputs.gain
-    base += inputs.dark_variance
-    base *= factor * factor
-    step = np.zeros_like(base)
-    np.subtract(base[1:], base[:-1], out=step[:-1])
-    base32, step32 = base.astype(np.float32), step.astype(np.float32)
-    slope = (factor / inputs.gain).astype(np.float32)
-    lines = Places.of(inputs.sky_y, inputs.sky.shape[0])
-    weight = lines.weight.astype(np.float32)[:, None]
-    error = np.empty((rows, columns), np.float32)
-    part = np.empty((min(STRIPE, rows), columns), np.float32)
+    given = {
+        "scale": inputs.flux_per_dn, "sky": inputs.sky, "sky_x": inputs.sky_x,
+        "sky_y": inputs.sky_y, "gain": np.array(inputs.gain),
+        "dark_variance": np.array(inputs.dark_variance),
+    }  # fmt: skip
+    error = counts_error(image, given, (0, image.shape[0]), (0, image.shape[1]))
     planes = []
-    for first in range(0, rows, STRIPE):
-        stripe = slice(first, min(first + STRIPE, rows))
-        below = lines.below[stripe]
-        flux, out = image[stripe], error[stripe]
-        mixed = part[: len(below)]
-        np.take(step32, below, axis=0, out=mixed, mode="clip")
-        mixed *= weight[stripe]
-        np.multiply(flux, slope, out=out)
-        out += mixed
-        np.take(base32, below, axis=0, out=mixed, mode="clip")
-        out += mixed
-        # A NaN makes the minimum NaN and an infinity the maximum infinite: two quick looks.
-        if not (out.min() > 0 and out.max() < np.inf):
-            planes.append((stripe, _exceptions(flux, out)))
-        np.sqrt(out, out=out)
+    for first in range(0, len(image), STRIPE):
+        stripe = slice(first, min(first + STRIPE, len(image)))
+        if np.isnan(error[stripe].min()):
+            planes.append((stripe, _exceptions(image[stripe], error[stripe])))
     return error, planes
 
 
-def _exceptions(flux: npt.NDArray[np.float32], variance: npt.NDArray[np.float32]) -> MaskArray:
-    """Set impossible variances to NaN and return the planes that say why."""
+def _exceptions(flux: npt.NDArray[np.float32], error: npt.NDArray[np.float32]) -> MaskArray:
+    """Return the planes that say why an error is no number."""
     lost = ~np.isfinite(flux)
-    negative = ~lost & ~(variance > 0)
-    variance[lost | negative] = np.nan
     mask = np.zeros(flux.shape, np.uint32)
+    mask[np.isnan(error)] = value("negative_variance", "no_error")
     mask[lost] = value("no_data", "no_error")
-    mask[negative] = value("negative_variance", "no_error")
     return mask

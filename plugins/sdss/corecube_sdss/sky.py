@@ -9,66 +9,12 @@ Source: SDSS data model page "frame" (https://data.sdss.org/datamodel/).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-
-@dataclass(frozen=True)
-class Places:
-    """Where the lines of the image lie between the lines of the grid.
-
-    Attributes
-    ----------
-    below : intp array (n,)
-        Grid line before each image line.
-    weight : float64 array (n,)
-        Weight of the grid line after it, 0 to 1.
-    """
-
-    below: npt.NDArray[np.intp]
-    weight: npt.NDArray[np.float64]
-
-    @classmethod
-    def of(cls, places: npt.NDArray[Any], size: int) -> Places:
-        """Clip places to a grid of `size` lines.
-
-        Parameters
-        ----------
-        places : float array (n,)
-            XINTERP or YINTERP, in grid lines from 0.
-        size : int
-            Lines of the grid.
-        """
-        clipped = np.clip(places.astype(np.float64), 0.0, size - 1.0)
-        below = np.minimum(clipped.astype(np.intp), max(size - 2, 0))
-        return cls(below, clipped - below)
-
-
-def along_columns(grid: npt.NDArray[Any], places: Places) -> npt.NDArray[np.float64]:
-    """Interpolate each line of the grid at the image's columns.
-
-    Parameters
-    ----------
-    grid : float array (ny_grid, nx_grid)
-    places : Places
-        Of the image's nx columns.
-
-    Returns
-    -------
-    float64 array (ny_grid, nx)
-    """
-    exact = grid.astype(np.float64)
-    left: npt.NDArray[np.float64] = np.take(exact, places.below, axis=1)
-    right: npt.NDArray[np.float64] = np.take(
-        exact, np.minimum(places.below + 1, grid.shape[1] - 1), axis=1
-    )
-    right -= left
-    right *= places.weight
-    right += left
-    return right
+from corecube.recipes import Places, along_columns
 
 
 def sky_image(
