@@ -525,6 +525,7 @@ class _Unfinished(StoredShot):
         self.archive = archive
         self.late = LateMasks()
         self._file = file
+        self._nodes = {}
         self._headers = headers
         self._describe(description)
         self.history = history
@@ -535,6 +536,11 @@ class _Unfinished(StoredShot):
     def header(self, place: list[int]) -> str:
         """Return a frame's header by its place among all headers."""
         return self._headers[slice(*place)].decode()
+
+    def _node(self, path: str, listed: dict[str, Any], text: bool) -> tuple[Any, bool]:
+        """Leave reading to HDF5, which may still hold chunks that are not in the file."""
+        self._nodes[path] = super()._node(path, listed, text)[0], False
+        return self._nodes[path]
 
 
 def _small_chunks(values: npt.NDArray[Any]) -> tuple[int, ...]:
