@@ -18,6 +18,7 @@ from corecube.archive.layout import (
     PROFILES,
     to_text,
 )
+from corecube.archive.rounding import FEWEST, MOST
 from corecube.archive.skyrun import RunInfo
 from corecube.errors import ArchiveDamaged, ArchiveMissing, ArchiveTooNew
 
@@ -133,14 +134,35 @@ def profile_of(archive: Path) -> str:
     ArchiveTooNew
         If this corecube does not know its profile.
     """
+    profile = _said(archive)["profile"]
+    if profile not in PROFILES:
+        raise ArchiveTooNew(
+            f"{archive / DESCRIPTION}: has the profile '{profile}'; upgrade corecube"
+        )
+    return str(profile)
+
+
+def error_bits_of(archive: Path) -> int | None:
+    """Return how many bits of the mantissa an archive keeps of errors, None for all.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If its description is damaged or missing.
+    """
+    bits = _said(archive).get("error_bits")
+    if bits is not None and not (isinstance(bits, int) and FEWEST <= bits <= MOST):
+        raise ArchiveDamaged(f"{archive / DESCRIPTION}: is damaged; run 'corecube repair'")
+    return bits
+
+
+def _said(archive: Path) -> dict[str, Any]:
     path = archive / DESCRIPTION
     try:
-        profile = json.loads(path.read_bytes())["profile"]
+        about = json.loads(path.read_bytes())
+        return {"profile": about["profile"], **about}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArchiveDamaged(f"{path}: is damaged; run 'corecube repair'") from error
-    if profile not in PROFILES:
-        raise ArchiveTooNew(f"{path}: has the profile '{profile}'; upgrade corecube")
-    return str(profile)
 
 
 def stamp(archive: Path) -> tuple[int, int, int] | None:

@@ -106,6 +106,7 @@ def _check_index(archive: Archive, state: State, quick: bool) -> Iterator[Damage
             return
     try:
         manifests.profile_of(archive.path)
+        manifests.error_bits_of(archive.path)
         recordlog.read(archive.path, state.manifest.sources)
         load_state(archive.path, state.manifest)
     except CorecubeError as error:

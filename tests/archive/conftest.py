@@ -13,7 +13,7 @@ import pytest
 from corecube.archive import latemasks, seal
 from corecube.archive.catalogue import ShotRecord
 from corecube.archive.latemasks import LateMasks
-from corecube.archive.manifest import profile_of
+from corecube.archive.manifest import error_bits_of, profile_of
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.shotwriter import ShotWriter
 from corecube.archive.writer import ArchiveWriter, NewShot, create
@@ -61,7 +61,7 @@ def store_in() -> Store:
             writer.clean()
             file = writer.new_path("lab", key)
             number = writer.next_generation(f"lab/{key}")
-            shot = ShotWriter(place / file, profile_of(place))
+            shot = ShotWriter(place / file, profile_of(place), error_bits_of(place))
             try:
                 shot.check(frames, {})
                 for frame in frames:

@@ -240,4 +240,32 @@ MUTANTS = (
         "if False:",
         "tests/archive/test_links.py",
     ),
+    Mutant(
+        "an error is left out only if its recipe gives every bit",
+        "corecube/recipes.py",
+        "        return made.shape == error.shape and bool(\n",
+        "        return True or bool(\n",
+        "tests/archive/test_small.py tests/core/test_recipes.py",
+    ),
+    Mutant(
+        "a part of an error by recipe has the bits of the whole",
+        "corecube/recipes.py",
+        "    below = down.below - first\n",
+        "    below = down.below - down.below[0] // 2 * 2\n",
+        "tests/archive/test_small.py tests/core/test_recipes.py",
+    ),
+    Mutant(
+        "an exported mask has what lists named later",
+        "corecube/archive/plainfile.py",
+        "        shot.late.apply(late, values, first, 0)\n",
+        "        pass\n",
+        "tests/archive/test_plainfile.py",
+    ),
+    Mutant(
+        "a rounded error is recorded",
+        "corecube/archive/shotwriter.py",
+        "            provenance = provenance.add(line)\n",
+        "            pass\n",
+        "tests/archive/test_rounding.py",
+    ),
 )

@@ -65,6 +65,7 @@ def _collected(opened: archives.Archive, name: str | None) -> dict[str, Any]:
         "archive": str(opened.path),
         "format": about["format"],
         "profile": about["profile"],
+        "error bits": about.get("error_bits"),
         "created": about["created"],
         "generation": state.manifest.generation,
         "bytes": _bytes_below(opened.path),
@@ -160,10 +161,11 @@ def _text(found: dict[str, Any], *, everything: bool) -> str:
     """Return the text for people."""
     from corecube_cli.shown import columns
 
-    shots = found["shots"]
+    shots, bits = found["shots"], found["error bits"]
     lines = [
         f"{found['archive']}: format {found['format']}, profile {found['profile']}, "
-        f"generation {found['generation']}, {size_text(found['bytes'])}, made {found['created']}"
+        + (f"errors rounded to {bits} bits, " if bits is not None else "")
+        + f"generation {found['generation']}, {size_text(found['bytes'])}, made {found['created']}"
     ]
     if not shots:
         lines.append("it is empty")
