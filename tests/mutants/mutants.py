@@ -72,16 +72,16 @@ MUTANTS = (
     ),
     Mutant(
         "errors have the photon noise of the sky",
-        "plugins/sdss/corecube_sdss/noise.py",
-        "    base /= inputs.gain\n    base += inputs.dark_variance\n",
-        "    base += inputs.dark_variance\n    base /= inputs.gain\n",
+        "corecube/recipes.py",
+        "    base /= gain\n    base += dark\n",
+        "    base += dark\n    base /= gain\n",
         "tests/sdss/test_imaging.py",
     ),
     Mutant(
         "a negative variance is flagged",
         "plugins/sdss/corecube_sdss/noise.py",
-        'mask[negative] = value("negative_variance", "no_error")',
-        'mask[negative] = value("no_error")',
+        'mask[np.isnan(error)] = value("negative_variance", "no_error")',
+        'mask[np.isnan(error)] = value("no_error")',
         "tests/sdss/test_simulate.py",
     ),
     Mutant(
