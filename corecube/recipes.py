@@ -79,7 +79,7 @@ class Recipe:
             inputs = {name: np.asarray(arrays[array]) for name, array in self.inputs.items()}
             with np.errstate(all="ignore"):
                 return FORMULAS[self.formula].compute(flux, inputs, rows, columns)
-        except (KeyError, IndexError, ValueError, TypeError) as error:
+        except (KeyError, IndexError, ValueError, TypeError, MemoryError) as error:
             raise FrameError(
                 f"the recipe '{self.formula}' cannot be computed: {type(error).__name__}: {error}"
             ) from error

@@ -7,7 +7,7 @@ code  meaning
 1     a bug; the path of a saved traceback is printed
 2     usage: unknown option, bad value, unknown instrument, invalid configuration
 3     partly done: something was ingested or was there already, something failed;
-      a repair that had to set shots aside
+      a repair that had to set shots aside; an export of an archive with damaged shots
 4     no input could be ingested
 5     the archive is missing, damaged, locked, of a newer format; or the disk is full
 6     the plugin cannot be used

@@ -32,8 +32,8 @@ _LONGEST_NAME: Final = 120
 """Characters of a file's name; file systems take 255 bytes."""
 
 
-def file_name(*parts: str, taken: set[str] | None = None) -> str:
-    """Return a safe name of a FITS file made of these parts.
+def file_name(*parts: str, taken: set[str] | None = None, suffix: str = ".fits") -> str:
+    """Return a safe name of a file made of these parts.
 
     Parameters
     ----------
@@ -42,14 +42,16 @@ def file_name(*parts: str, taken: set[str] | None = None) -> str:
     taken : set of str, optional
         Names that are used already, in lower case; the new one is added. A name that is taken
         gets a number.
+    suffix : str
+        End of the name.
     """
     plain = (unicodedata.normalize("NFKD", part) for part in parts if part)
     stem = "_".join(re.sub(r"[^A-Za-z0-9._+-]+", "-", part).strip("-.") or "x" for part in plain)
     stem = stem[:_LONGEST_NAME] or "x"
-    name, number = f"{stem}.fits", 1
+    name, number = f"{stem}{suffix}", 1
     while taken is not None and name.lower() in taken:
         number += 1
-        name = f"{stem}-{number}.fits"
+        name = f"{stem}-{number}{suffix}"
     if taken is not None:
         taken.add(name.lower())
     return name

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "show": "Show a shot, an image or a spectrum with all that is known of it.",
     "browse": "Look at an archive in the terminal.",
     "report": "Report on a shot, an image or a fibre: numbers as JSON, and drawings.",
+    "export": "Write shots as HDF5 files for tools that know no blosc.",
     "masks": "Ask again for masks by lists that change, as of bad amplifiers.",
     "remove": "Remove shots from an archive.",
     "verify": "Check that every byte of an archive is as it was written.",

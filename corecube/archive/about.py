@@ -8,6 +8,7 @@ from typing import Any, Final
 from corecube.archive.inside import open_file
 from corecube.archive.jsontext import conform, loads
 from corecube.archive.layout import DESCRIPTION, PROFILES
+from corecube.archive.rounding import FEWEST, MOST
 from corecube.errors import ArchiveDamaged, ArchiveTooNew
 
 _SCHEMA: Final = {"format": int, "profile": str, "uuid": str, "created": str}
@@ -45,3 +46,17 @@ def profile_of(archive: Path) -> str:
     if profile not in PROFILES:
         raise ArchiveTooNew(f"{archive}: has the profile '{profile}'; upgrade corecube")
     return profile
+
+
+def error_bits_of(archive: Path) -> int | None:
+    """Return how many bits of the mantissa an archive keeps of errors, None for all.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If its description is damaged or missing.
+    """
+    bits: int | None = read_about(archive).get("error_bits")
+    if bits is not None and not (type(bits) is int and FEWEST <= bits <= MOST):
+        raise ArchiveDamaged(f"{archive / DESCRIPTION}: is damaged; run 'corecube repair'")
+    return bits

@@ -20,7 +20,7 @@ import numpy as np
 
 from corecube.archive import leftovers, recordlog, skyindex, skyrun, skyverify
 from corecube.archive import manifest as manifests
-from corecube.archive.about import read_about
+from corecube.archive.about import error_bits_of, read_about
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
 from corecube.archive.durable import (
     FileStamp,
@@ -189,21 +189,27 @@ class _Repair:
                 self.done.made.append(f"format {FORMAT} of format {about['format']}")
             if about["profile"] not in PROFILES:
                 raise ArchiveDamaged(f"{self.path}: has no profile '{about['profile']}'")
+            error_bits_of(self.path)
+        except ArchiveTooNew:
+            raise
         except ArchiveDamaged:
             about = {
-                "format": FORMAT, "profile": self._profile(), "uuid": str(uuid.uuid4()),
+                "format": FORMAT, **self._profile(), "uuid": str(uuid.uuid4()),
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
             }  # fmt: skip
             self._aside(DESCRIPTION)
             write_file(self.path / DESCRIPTION, [to_text(about).encode()])
             self.done.made.append("the description of the archive")
 
-    def _profile(self) -> str:
-        """Return the profile that the first sound shot was made with."""
+    def _profile(self) -> dict[str, Any]:
+        """Return the profile, and the bits of errors, that the first sound shot was made with."""
         for file in sorted((self.path / SHOTS).rglob("*.h5")):
             with suppress(CorecubeError, OSError), StoredShot(file) as shot:
-                return str(shot.description.get("profile", PLAIN))
-        return PLAIN
+                about = shot.description
+                return {
+                    "profile": about.get("profile", PLAIN), "error_bits": about.get("error_bits"),
+                }  # fmt: skip
+        return {"profile": PLAIN, "error_bits": None}
 
     def _known(self) -> list[ShotRecord] | None:
         """Return the records of the catalogue, None if it cannot be read."""

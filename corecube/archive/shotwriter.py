@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from corecube import hdf5
-from corecube.archive import chunks, pyramid
+from corecube.archive import chunks, pyramid, rounding
 from corecube.archive.durable import FileStamp
 from corecube.archive.fibergroup import Group, Part, Rows, group_for, pixels_of
 from corecube.archive.latemasks import LateMasks
@@ -23,6 +23,9 @@ from corecube.frames import Array, Fibers, Frame, Image, Link, digest_of
 from corecube.masks import value
 
 _OUTSIDE = np.uint32(value("outside"))
+
+
+_Frame = TypeVar("_Frame", Image, Fibers)
 
 
 class _Mark(NamedTuple):
@@ -41,10 +44,13 @@ class ShotWriter:
         A new file, usually a temporary one.
     profile : str
         That of the archive: `layout.PLAIN` or `layout.SMALL`.
+    error_bits : int, optional
+        Bits of the mantissa that are kept of errors; all if not given.
     """
 
-    def __init__(self, path: Path, profile: str = PLAIN) -> None:
+    def __init__(self, path: Path, profile: str = PLAIN, error_bits: int | None = None) -> None:
         self.path = path
+        self.error_bits = error_bits
         self.small = profile == SMALL
         self._file = hdf5.open_file(path, "w")
         self._filters = [
@@ -112,13 +118,16 @@ class ShotWriter:
             If there is an image of this name already, or error and mask are missing.
         """
         _check_image(image, self._images)
-        assert image.error is not None and image.mask is not None
+        assert image.error is not None
         where = f"/images/{image.name}"
         recipe = image.recipe
         if self.small and recipe is not None:
             given = {name: array.values for name, array in image.calibration.items()}
             if not recipe.gives(image.flux, given, image.error):
                 recipe = None
+        if self.error_bits is not None and not (self.small and recipe is not None):
+            image, recipe = self._rounded(image), None
+        assert image.error is not None and image.mask is not None
         planes: list[tuple[str, npt.NDArray[Any], str]] = [
             ("flux", image.flux, image.unit),
             ("error", image.error, image.unit),
@@ -155,6 +164,15 @@ class ShotWriter:
         }  # fmt: skip
         self._provenance["images"][image.name] = image.provenance.to_json()
 
+    def _rounded(self, frame: _Frame) -> _Frame:
+        """Return a frame with errors of as many bits as the archive keeps."""
+        bits = self.error_bits
+        assert frame.error is not None and bits is not None
+        line, provenance = rounding.said(bits), frame.provenance
+        if line not in provenance.steps:  # it may come from this archive
+            provenance = provenance.add(line)
+        return replace(frame, error=rounding.rounded(frame.error, bits), provenance=provenance)
+
     def _plane(self, path: str, values: npt.NDArray[Any], unit: str = "") -> None:
         tiles = chunks.image_chunks(values.shape)
         self._store(path, values, tiles, unit=unit, axes=("y", "x"), compact=self.small)
@@ -189,6 +207,7 @@ class ShotWriter:
         """
         group = self._group(block, self._groups, grid)
         group.check(block)
+        block = self._rounded(block) if self.error_bits is not None else block
         assert block.error is not None and block.mask is not None
         self._groups[block.name] = group
         first = group.rows
@@ -329,7 +348,8 @@ class ShotWriter:
     def _description(self, more: Mapping[str, Any]) -> dict[str, Any]:
         links = [vars(link) | {} for link in self._links]
         return {
-            "format": FORMAT, "profile": SMALL if self.small else PLAIN, **more,
+            "format": FORMAT, "profile": SMALL if self.small else PLAIN,
+            "error_bits": self.error_bits, **more,
             "images": self._images, "groups": self._closed, "links": links,
             "arrays": self._arrays,
         }  # fmt: skip

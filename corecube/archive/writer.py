@@ -89,7 +89,7 @@ class InstrumentState:
         return cls(tuple(FileInfo.from_json(i) for i in data["waiting"]), data["failed"])
 
 
-def create(path: Path, profile: str = PLAIN) -> None:
+def create(path: Path, profile: str = PLAIN, error_bits: int | None = None) -> None:
     """Make an empty archive; one that is there stays as it is.
 
     Parameters
@@ -97,6 +97,8 @@ def create(path: Path, profile: str = PLAIN) -> None:
     path : Path
     profile : str
         `layout.PLAIN` or `layout.SMALL`; it holds for all that will ever be stored in it.
+    error_bits : int, optional
+        Bits of the mantissa that are kept of errors, likewise; all if not given.
 
     Raises
     ------
@@ -124,7 +126,8 @@ def create(path: Path, profile: str = PLAIN) -> None:
         if (path / MANIFEST).exists():  # another process was faster
             return
         about = {
-            "format": FORMAT, "profile": profile, "uuid": str(uuid.uuid4()),
+            "format": FORMAT, "profile": profile, "error_bits": error_bits,
+            "uuid": str(uuid.uuid4()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip
         write_file(path / DESCRIPTION, [to_text(about).encode()])

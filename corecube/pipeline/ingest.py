@@ -15,7 +15,7 @@ from corecube import config as configuration
 from corecube import scheduler
 from corecube.archive import leftovers
 from corecube.archive import manifest as manifests
-from corecube.archive.about import profile_of
+from corecube.archive.about import error_bits_of, profile_of
 from corecube.archive.catalogue import Catalogue
 from corecube.archive.durable import FileStamp, sync_directory
 from corecube.archive.layout import PLAIN
@@ -64,6 +64,9 @@ class Options:
     profile : str or None
         Of an archive that is made: ``plain`` (if None) or ``small``. One that is there must have
         it.
+    error_bits : int or None
+        Bits of the mantissa that an archive that is made keeps of errors: all (if None) or
+        `rounding.FEWEST` to `rounding.MOST`. One that is there must keep as many.
     """
 
     jobs: int = 1
@@ -74,6 +77,7 @@ class Options:
     on_error: Literal["skip", "stop"] = "skip"
     limit: int | None = None
     profile: str | None = None
+    error_bits: int | None = None
 
 
 class Watcher(Protocol):
@@ -163,6 +167,7 @@ class _Ingest:
     failed: dict[str, dict[str, Any]] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
     profile: str = PLAIN
+    error_bits: int | None = None
 
     def run(self, paths: list[str]) -> Report:
         self.plain = configuration.to_json(self.config)
@@ -191,7 +196,6 @@ class _Ingest:
             manifest, _ = manifests.load(self.archive)
         except ArchiveMissing:
             return Stored(), -1
-        self.profile = profile_of(self.archive)
         self._agree()
         # what is called unchanged must last, also where the one who stored it was killed since
         with contextlib.suppress(OSError, NoSpace):
@@ -201,11 +205,19 @@ class _Ingest:
         return stored, manifest.generation
 
     def _agree(self) -> None:
-        """Refuse another profile than the archive has."""
+        """Look up the archive's profile and refuse another one."""
+        self.profile = profile_of(self.archive)
+        self.error_bits = error_bits_of(self.archive)
         if self.options.profile not in (None, self.profile):
             raise ConfigurationError(
                 f"{self.archive}: has the profile '{self.profile}', which was chosen when it was "
                 f"made; leave '{self.options.profile}' out, or make another archive"
+            )
+        if self.options.error_bits not in (None, self.error_bits):
+            kept = "all" if self.error_bits is None else self.error_bits
+            raise ConfigurationError(
+                f"{self.archive}: keeps {kept} bits of errors, which was chosen when it was made; "
+                f"leave {self.options.error_bits} out, or make another archive"
             )
 
     def _identified(self, paths: list[str], stored: Stored) -> list[FileInfo]:
@@ -242,8 +254,7 @@ class _Ingest:
     # -- the work ----------------------------------------------------------------------------
 
     def _work(self, infos: list[FileInfo], generation: int, stop: _Stop) -> None:
-        create(self.archive, self.options.profile or PLAIN)
-        self.profile = profile_of(self.archive)
+        create(self.archive, self.options.profile or PLAIN, self.options.error_bits)
         self._agree()  # another process may have made it meanwhile
         with ArchiveWriter(self.archive) as writer:
             if writer.manifest.generation != max(generation, 0):
@@ -315,6 +326,7 @@ class _Ingest:
             old=job.old.file if job.old is not None else "",
             needs={key: record.file for key, record in job.needs.items()},
             profile=self.profile,
+            error_bits=self.error_bits,
         )
         return vars(task) | {}
 

@@ -65,6 +65,8 @@ class Task:
         Keys of the shots that the plan needs, and their paths below the archive.
     profile : str
         Of the archive.
+    error_bits : int or None
+        Bits that the archive keeps of errors.
     """
 
     instrument: str
@@ -78,6 +80,7 @@ class Task:
     old: str
     needs: dict[str, str] = field(default_factory=dict)
     profile: str = PLAIN
+    error_bits: int | None = None
 
 
 def make_shot(data: dict[str, Any]) -> dict[str, Any]:
@@ -215,7 +218,7 @@ class _Maker:
 
     def _writer(self) -> ShotWriter:
         try:
-            return ShotWriter(self.temporary, self.task.profile)
+            return ShotWriter(self.temporary, self.task.profile, self.task.error_bits)
         except (OSError, hdf5.library().HDF5ExtError) as error:
             raise NoSpace(
                 f"{self.temporary.parent}: no file can be made there; see to its permissions and "

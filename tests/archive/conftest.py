@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from corecube.archive import latemasks, seal
-from corecube.archive.about import profile_of
+from corecube.archive.about import error_bits_of, profile_of
 from corecube.archive.catalogue import ShotRecord
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.shotfile import StoredShot
@@ -61,7 +61,7 @@ def store_in() -> Store:
             writer.clean()
             file = writer.new_path("lab", key)
             number = writer.next_generation(f"lab/{key}")
-            shot = ShotWriter(place / file, profile_of(place))
+            shot = ShotWriter(place / file, profile_of(place), error_bits_of(place))
             try:
                 shot.check(frames, {})
                 for frame in frames:

@@ -205,6 +205,24 @@ def test_a_cutout_reads_and_computes_the_cutout_alone(
         assert read[again:] == [("/images/r/flux", (64, 64))]  # the inputs are kept
 
 
+@pytest.mark.parametrize("profile", ["plain", "small"])
+def test_errors_by_recipe_are_not_rounded(
+    profile: str, tmp_path: Path, store_in: Callable[..., Any]
+) -> None:
+    path = tmp_path / "a.corecube"
+    create(path, profile, 8)
+    given = counted("r")
+    store_in(path, "night/1", [given, replace(counted("without"), recipe=None)])
+    with corecube.open(path) as opened:
+        shot = opened.shot("lab/night/1")
+        image, other = shot.frame("r"), shot.frame("without")
+    exactly = profile == "small"
+    assert np.array_equal(bits(image.error), bits(given.error)) == exactly
+    assert image.recipe == (RECIPE if exactly else None)  # where it is rounded, it is not true
+    assert image.provenance.steps == (() if exactly else other.provenance.steps)
+    assert len(other.provenance.steps) == 1
+
+
 def test_verify_and_repair_know_the_profile(
     pair: tuple[Path, Path], tmp_path: Path, store_in: Callable[..., Any]
 ) -> None:

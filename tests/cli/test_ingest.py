@@ -190,3 +190,30 @@ def test_a_profile_is_chosen_once(cli: Cli, raw: Path, tmp_path: Path) -> None:
     with open_archive(archive) as opened:
         for record in opened.state.catalogue.by_identity.values():
             assert opened.shot(record).description["profile"] == "small"
+
+
+def test_errors_are_rounded_where_it_is_asked_for(cli: Cli, raw: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "a.corecube"
+
+    def take(*options: object, path: Path = raw) -> Any:
+        return cli("ingest", "-i", "toy", path, "-a", archive, "-j", 1, *options)
+
+    done = take("--round-errors", 23)
+    assert done.code == 2
+    assert "23 is not between 4 and 22" in done.err
+    assert take("--round-errors", 8, path=raw / "r.toy").code == 0
+    done = take("--round-errors", 9)
+    assert done.code == 2
+    (line,) = done.err.splitlines()
+    assert "keeps 8 bits of errors" in line and "leave 9 out" in line
+    assert take().code == 0
+    from corecube.archive import open_archive
+
+    with open_archive(archive) as opened:
+        for name in ("r", "g"):
+            image = opened.get(f"toy/field/1/{name}").frame()  # type: ignore[union-attr]
+            assert image.error is not None
+            assert not (image.error.view("u4") & 0x7FFF).any()
+    assert "profile plain, errors rounded to 8 bits, generation" in cli("info", archive).out
+    assert "error rounded to 8 bits" in cli("show", archive, "field/1/g").out
+    assert json.loads(cli("info", archive, "--json").out)["error bits"] == 8

@@ -176,6 +176,23 @@ def test_info_of_an_instrument_or_a_shot(cli: Cli, sky: Path) -> None:
     assert done.code == 2 and "toy/field/1/g is no shot; see 'corecube show" in done.err
 
 
+def test_info_says_bytes_and_what_they_are(cli: Cli, sky: Path, toy: Any, tmp_path: Path) -> None:
+    found = json.loads(cli("info", sky, "field/1", "--json").out)
+    (shot,) = found["shots"]
+    files = sum((tmp_path / "raw" / name).stat().st_size for name in ("r.toy", "g.toy"))
+    assert (shot["raw bytes"], shot["ratio"]) == (files, round(shot["bytes"] / files, 3))
+    stored = found["stored"]["bytes"]
+    assert sum(stored.values()) == shot["bytes"]
+    assert {"flux", "error", "structure", "other arrays"} <= set(stored)
+    assert (found["profile"], found["stored"]["errors by recipe"]) == ("plain", {})
+    (toys,) = json.loads(cli("info", sky, "--json").out)["instruments"]
+    assert toys["bytes a shot"] == toys["bytes"] // 3
+    text = cli("info", sky, "field/1").out
+    assert "format 1, profile plain, generation" in text.replace("format 2", "format 1")
+    assert "of its bytes: flux " in text
+    assert "of its bytes" not in cli("info", sky).out
+
+
 def test_info_names_what_waits_and_what_failed(
     cli: Cli, sky: Path, toy: Any, tmp_path: Path
 ) -> None:

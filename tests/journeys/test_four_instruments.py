@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 
 import corecube
+from corecube.archive.plainfile import export_plain
 from corecube.archive.reader import Archive
 from corecube.pipeline import Options, Report, ingest
 from corecube.pipeline.identify import find_files
@@ -144,6 +147,39 @@ def test_a_small_archive_gives_the_same_values(
         }  # fmt: skip
         sizes = [small.record(i).size for i in records], [r.size for r in records.values()]
         assert sum(sizes[0]) < 0.7 * sum(sizes[1])
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS)
+def test_shots_are_exported_for_tools_without_plugins(
+    instrument: str, archive: Archive, tmp_path: Path
+) -> None:
+    """The smallest shot with pixels of each instrument, read by h5py alone."""
+    records = [
+        r for r in archive.state.catalogue.by_identity.values()
+        if r.instrument == instrument and (r.images or r.indexed)
+    ]  # fmt: skip
+    shot = archive.shot(min(records, key=lambda record: record.size))
+    export_plain(shot, tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5", "r") as file:
+        for name, listed in shot.description["arrays"].items():
+            if listed["dtype"] == "text" or name in ("/description", "/provenance", "/checksums"):
+                continue
+            if 0 in listed["shape"] or name.endswith("/mask") or "/pyramid/" in name:
+                continue
+            found = file[name][:]
+            assert found.tobytes() == shot.read(name).tobytes(), name
+        for name in shot.images:
+            image = shot.frame(name)
+            assert image.mask is not None
+            assert np.array_equal(file[f"/images/{name}/mask"][:], image.mask)
+        for name in shot.groups:
+            count = shot.row_count(name)
+            if shot.group(name)["width"] and count:
+                rows = shot.rows(name, 0, count)
+                assert rows.mask is not None
+                assert np.array_equal(file[f"/fibers/{name}/mask"][:], rows.mask)
+                wave = rows.wave.wavelength()
+                assert np.array_equal(file[f"/fibers/{name}/wave"][:], wave, equal_nan=True)
 
 
 def test_shared_spectra_stand_once_whichever_instrument_came_first(

@@ -64,6 +64,8 @@ def _collected(opened: archives.Archive, name: str | None) -> dict[str, Any]:
     return {
         "archive": str(opened.path),
         "format": about["format"],
+        "profile": about["profile"],
+        "error bits": about.get("error_bits"),
         "created": about["created"],
         "generation": state.manifest.generation,
         "bytes": _bytes_below(opened.path),
@@ -71,6 +73,7 @@ def _collected(opened: archives.Archive, name: str | None) -> dict[str, Any]:
             _summed(instrument, shots) for instrument, shots in by_instrument.items()
         ],
         "shots": [_shot(record) for record in records],
+        "stored": _stored(opened, records[0]) if name is not None and len(records) == 1 else {},
         "waiting": [
             {"instrument": instrument, "kind": info.source.kind, "path": info.source.path}
             for instrument, part in left.items() for info in part.waiting
@@ -127,9 +130,23 @@ def _summed(instrument: str, shots: list[ShotRecord]) -> dict[str, Any]:
         "start": min((shot.start for shot in shots if shot.start is not None), default=None),
         "end": max((shot.end for shot in shots if shot.end is not None), default=None),
         "bytes": size,
+        "bytes a shot": size // len(shots),
         "raw bytes": raw,
         "ratio": _ratio(size, raw),
     }
+
+
+def _stored(opened: archives.Archive, record: ShotRecord) -> dict[str, Any]:
+    """Return the bytes of a shot by what they are, and which errors are kept as recipes."""
+    from corecube.archive.sizes import stored_bytes
+
+    shot = opened.shot(record)
+    recipes = {
+        name: about["recipe"]["formula"]
+        for name, about in shot.description["images"].items()
+        if f"/images/{name}/error" not in shot.description["arrays"]
+    }
+    return {"bytes": stored_bytes(shot), "errors by recipe": recipes}
 
 
 def _ratio(size: int, raw: int) -> float | None:
@@ -144,15 +161,16 @@ def _text(found: dict[str, Any], *, everything: bool) -> str:
     """Return the text for people."""
     from corecube_cli.shown import columns
 
-    shots = found["shots"]
+    shots, bits = found["shots"], found["error bits"]
     lines = [
-        f"{found['archive']}: format {found['format']}, generation {found['generation']}, "
-        f"{size_text(found['bytes'])}, made {found['created']}"
+        f"{found['archive']}: format {found['format']}, profile {found['profile']}, "
+        + (f"errors rounded to {bits} bits, " if bits is not None else "")
+        + f"generation {found['generation']}, {size_text(found['bytes'])}, made {found['created']}"
     ]
     if not shots:
         lines.append("it is empty")
     else:
-        sizes = ("bytes", "raw bytes")
+        sizes = ("bytes", "bytes a shot", "raw bytes")
         table = [
             {
                 **{k: size_text(v) if k in sizes else v for k, v in row.items()},
@@ -164,10 +182,10 @@ def _text(found: dict[str, Any], *, everything: bool) -> str:
         ]
         lines += ["", *columns(table), ""]
         listed = shots if everything else shots[:_SHOTS]
-        keep = ("name", "images", "fibers", "start", "end", "bytes", "ratio", "title")
+        keep = ("name", "images", "fibers", "start", "end", "bytes", "raw bytes", "ratio", "title")
         rows = [
             {
-                key: size_text(shot[key]) if key == "bytes"
+                key: size_text(shot[key]) if key in sizes
                 else _day(shot[key]) if key in ("start", "end") else shot[key]
                 for key in keep
             }
@@ -176,6 +194,12 @@ def _text(found: dict[str, Any], *, everything: bool) -> str:
         lines += columns(rows)
         if len(listed) < len(shots):
             lines.append(f"... {len(shots) - len(listed)} more; name an instrument to see all")
+    if found["stored"]:
+        parts, recipes = found["stored"]["bytes"], found["stored"]["errors by recipe"]
+        lines += ["", "of its bytes: " + ", ".join(f"{k} {size_text(n)}" for k, n in parts.items())]
+        if recipes:
+            said = ", ".join(f"{name} ({formula})" for name, formula in recipes.items())
+            lines.append(f"errors by recipe: {said}")
     if found["waiting"]:
         lines += ["", f"waiting for files that they serve: {count(len(found['waiting']), 'file')}"]
         lines += [f"  {file['path']} ({file['kind']})" for file in found["waiting"][:_SHOTS]]

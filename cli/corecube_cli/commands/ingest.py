@@ -41,6 +41,12 @@ def ingest_files(
         str | None,
         typer.Option("--profile", metavar="plain|small", help="Of a new archive; default: plain."),
     ] = None,
+    round_errors: Annotated[
+        int | None,
+        typer.Option(
+            "--round-errors", metavar="BITS", help="Bits that a new archive keeps; default: all."
+        ),
+    ] = None,
     config: ConfigFiles = None,
     set_: Overrides = None,
     jobs: Annotated[
@@ -85,6 +91,10 @@ def ingest_files(
         raise typer.BadParameter(f"'{on_error}' is neither skip nor stop", param_hint="--on-error")
     if profile not in (None, "plain", "small"):
         raise typer.BadParameter(f"'{profile}' is neither plain nor small", param_hint="--profile")
+    if round_errors is not None and not 4 <= round_errors <= 22:
+        raise typer.BadParameter(
+            f"{round_errors} is not between 4 and 22", param_hint="--round-errors"
+        )
     if not all(paths) or not archive:
         raise typer.BadParameter("it is empty", param_hint="--archive" if all(paths) else "PATHS")
     for name, number in (("--jobs", jobs), ("--limit", limit)):
@@ -106,6 +116,7 @@ def ingest_files(
         on_error=cast(Literal["skip", "stop"], on_error or general.on_error),
         limit=limit,
         profile=profile,
+        error_bits=round_errors,
     )
     kind = networks.network(Path(archive)) if general.network_disk == "warn" else ""
     if kind and not dry_run:
