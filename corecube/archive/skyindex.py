@@ -21,7 +21,7 @@ from corecube.archive.ringgrid import ring_grid
 from corecube.archive.skycover import Cover, cover, cover_circles
 from corecube.archive.skydirectory import Stretch
 from corecube.archive.skyjoined import JoinedDirectories
-from corecube.archive.skyreader import SLICE, IntArray, Run
+from corecube.archive.skyreader import SLICE, IntArray, Run, fill_all
 from corecube.archive.skyrun import (
     RECORD,
     Records,
@@ -364,10 +364,12 @@ def _read(wanted: Sequence[tuple[Run, list[Stretch]]], total: int) -> Records:
         return wanted[0][0].read_one(wanted[0][1][0])
     records = np.empty(total, RECORD)
     view, done = records.view(np.uint8).data, 0
+    parts = []
     for run, ranges in wanted:
         length = RECORD.itemsize * sum(stretch.end - stretch.begin for stretch in ranges)
-        run.fill(view[done : done + length], ranges)
+        parts.append((run, view[done : done + length], ranges))
         done += length
+    fill_all(parts)
     return records
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -446,12 +446,18 @@ class Run:
         ArchiveDamaged
             The run is missing or damaged.
         """
+        fill_all([(self, view, ranges)])
+
+    def _places(self, ranges: list[Stretch]) -> list[tuple[int, int]]:
+        """Return where ranges of rows are in the file: offset, length."""
         offset, size = self.info.records_offset, RECORD.itemsize
-        self._pull(view, [(offset + size * r.begin, size * (r.end - r.begin)) for r in ranges])
+        return [(offset + size * r.begin, size * (r.end - r.begin)) for r in ranges]
+
+    def _check(self, view: memoryview, ranges: list[Stretch]) -> None:
         done = 0
         try:
             for stretch in ranges:
-                length = size * (stretch.end - stretch.begin)
+                length = RECORD.itemsize * (stretch.end - stretch.begin)
                 stretch.check(view[done : done + length], self._seen)
                 done += length
         except Wrong as error:
@@ -463,22 +469,18 @@ class Run:
         begin, rows = directory.first[one], directory.first[other] - directory.first[one]
         records = np.empty(int(rows.sum()), RECORD)
         places = zip((offset + size * begin).tolist(), (size * rows).tolist(), strict=True)
-        self._pull(records.view(np.uint8).data, list(places))
+        _finish(self._pull(records.view(np.uint8).data, list(places)))
         try:
             directory.check_many(records, one, other, self._seen)
         except Wrong as error:
             raise self._damaged(str(error)) from error
         return records
 
-    def _pull(self, view: memoryview, places: list[tuple[int, int]]) -> None:
-        """Read bytes at (offset, length), one behind the other.
-
-        What the system has in memory is copied first. The rest is then asked of the disk all at
-        once, where there is more than one piece of it.
-        """
+    def _pull(self, view: memoryview, places: list[tuple[int, int]]) -> list[_Missing]:
+        """Read bytes at (offset, length), one behind the other; return what is not in memory."""
         self.open()
         descriptor = self._descriptor
-        missing: list[tuple[memoryview, int]] = []
+        missing: list[_Missing] = []
         done = 0
         for place, length in places:
             part = view[done : done + length]
@@ -488,12 +490,8 @@ class Run:
             except OSError:  # it is not there, or this system cannot tell: what follows finds out
                 got = 0
             if got < length:
-                missing.append((part[got:], place + got))
-        if len(missing) > 1:
-            for part, place in missing:
-                os.posix_fadvise(descriptor, place, len(part), os.POSIX_FADV_WILLNEED)
-        for part, place in missing:
-            self._fill(part, place)
+                missing.append((self, part[got:], place + got))
+        return missing
 
     def _read(self, kind: np.dtype[Any], offset: int, count: int) -> npt.NDArray[Any]:
         return np.frombuffer(self._pread(offset, count * kind.itemsize), dtype=kind)
@@ -504,6 +502,9 @@ class Run:
         if len(content) != size:
             raise self._damaged("its end (the file is too short)")
         return content
+
+    def _expect(self, view: memoryview, offset: int) -> None:
+        os.posix_fadvise(self._descriptor, offset, len(view), os.POSIX_FADV_WILLNEED)
 
     def _fill(self, view: memoryview, offset: int) -> None:
         while view:
@@ -521,3 +522,33 @@ def _repeated(values: FloatArray, count: IntArray) -> FloatArray | float:
     if values[0] == values.min() == values.max():
         return float(values[0])
     return np.repeat(values, count)
+
+
+_Missing = tuple[Run, memoryview, int]
+
+
+def fill_all(wanted: Sequence[tuple[Run, memoryview, list[Stretch]]]) -> None:
+    """Read ranges of rows of several runs into memory of their size, and check them.
+
+    What the system has in memory is copied first. The rest is then asked of the disk all at once,
+    where there is more than one piece of it.
+
+    Raises
+    ------
+    ArchiveDamaged
+        A run is missing or damaged.
+    """
+    missing: list[_Missing] = []
+    for run, view, ranges in wanted:
+        missing += run._pull(view, run._places(ranges))
+    _finish(missing)
+    for run, view, ranges in wanted:
+        run._check(view, ranges)
+
+
+def _finish(missing: list[_Missing]) -> None:
+    if len(missing) > 1:
+        for run, part, place in missing:
+            run._expect(part, place)
+    for run, part, place in missing:
+        run._fill(part, place)

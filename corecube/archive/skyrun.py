@@ -20,6 +20,7 @@ process instead of raising.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import zlib
@@ -53,7 +54,6 @@ _MAGIC: Final = b"CCSKYRUN"
 _VERSION: Final = 2
 # magic, version, zones, cell size, rows, cells, offsets of cells and records, circle, shots, CRC
 _HEADER: Final = struct.Struct("<8sIId4Q4d3I")
-_SLICE: Final = 1_000_000
 # Rows from which a run gets the whole sky for its circle: there are few such runs, and looking into
 # their directory costs a question less than the circle costs whoever writes.
 _WIDE: Final = 1 << 20
@@ -395,7 +395,9 @@ def _circle(parts: Sequence[Records]) -> tuple[tuple[float, float, float], float
         return (1.0, 0.0, 0.0), 1.0
     if rows > _WIDE:
         return (1.0, 0.0, 0.0), -1.0
-    # Some of the rows are enough for the middle; all of them count for the radius.
+    # Some of the rows are enough for the middle; all of them count for the radius. Where RA and Dec
+    # go how far from it is quickly found. Of such a box a corner is farthest from the middle: along
+    # a meridian less than 90 degrees aside the cosine of the separation is least at an end.
     step = 1 + rows // 10_000
     middle: FloatArray = sum(
         (unit_vectors(part["ra"][::step], part["dec"][::step]).sum(axis=0) for part in parts),
@@ -405,15 +407,22 @@ def _circle(parts: Sequence[Records]) -> tuple[tuple[float, float, float], float
     if size < 0.1 * (rows / step):  # all over the sky
         return (1.0, 0.0, 0.0), -1.0
     ra0, dec0 = (float(value) for value in positions(middle))
-    center = unit_vectors(ra0, dec0)
-    least = 1.0
+    width, low, high = 0.0, 90.0, -90.0
     for part in parts:
-        for first in range(0, len(part), _SLICE):
-            rows_here = part[first : first + _SLICE]
-            d = np.radians(rows_here["dec"])
-            cosine = np.cos(d) * np.cos(np.radians(rows_here["ra"] - ra0))
-            cosine = np.hypot(center[0], center[1]) * cosine + center[2] * np.sin(d)
-            least = min(least, float(np.min(cosine)))
+        aside = np.abs(part["ra"] - ra0)
+        np.minimum(aside, 360.0 - aside, out=aside)
+        width = max(width, float(aside.max()))
+        low, high = min(low, float(part["dec"].min())), max(high, float(part["dec"].max()))
+    if width > 90.0:  # around a pole, or wide
+        pole = math.copysign(1.0, low + high)
+        away = max(0.0, min(low * pole, high * pole))
+        least = math.sin(math.radians(away)) if away else -1.0
+        return (0.0, 0.0, pole), max(-1.0, least - 1e-14)
+    least = 1.0
+    for corner in (math.radians(low), math.radians(high)):
+        flat = math.cos(math.radians(dec0)) * math.cos(corner)
+        rise = math.sin(math.radians(dec0)) * math.sin(corner)
+        least = min(least, rise + flat * math.cos(math.radians(width)))
     # 1e-14 is 30 times the rounding of the cosines.
-    x, y, z = (float(value) for value in center)
+    x, y, z = (float(value) for value in unit_vectors(ra0, dec0))
     return (x, y, z), max(-1.0, least - 1e-14)

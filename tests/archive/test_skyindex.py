@@ -35,7 +35,7 @@ from corecube.archive.skyindex import (
     write_run,
 )
 from corecube.archive.skyverify import verify
-from corecube.archive.sphere import ARCSEC, antipode_haversine, haversine, separation
+from corecube.archive.sphere import ARCSEC, antipode_haversine, haversine, separation, unit_vectors
 from corecube.errors import ArchiveDamaged, FrameError, QueryError
 
 RAS = [0.0, 45.0, 90.0, 135.0, 180.0, 359.99999999, 1e-9, 1e-20, 123.456]
@@ -564,6 +564,29 @@ def test_scalars_decide_as_the_formula_does(
     radius = max(0.0, radius + steps * float(np.spacing(radius)))
     expected = brute(positions(), a % 360.0 % 360.0, d, radius)
     np.testing.assert_array_equal(single.search(Cone(a, d, radius)), in_order(expected))
+
+
+@settings(max_examples=200)
+@given(
+    ra=ras,
+    dec=decs,
+    size=st.sampled_from([0.0, 1e-4, 0.2, 5.0, 60.0, 170.0]),
+    seed=st.integers(0, 1000),
+)
+def test_the_circle_of_a_run_holds_its_rows(
+    tmp_path_factory: pytest.TempPathFactory, ra: float, dec: float, size: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 30))
+    a = (ra + size * rng.uniform(-1, 1, n)) % 360.0 % 360.0
+    d = np.clip(dec + size * rng.uniform(-1, 1, n), -90.0, 90.0)
+    info = write_run(tmp_path_factory.mktemp("circle") / "a.run", a, d, 1, np.arange(n))
+    z = np.array(info.center)
+    here = unit_vectors(a, d) @ z
+    assert np.all(here >= info.cos_radius)
+    if size <= 5.0 and abs(dec) + size < 89.0:  # and it is no larger than it must be
+        reach = np.degrees(np.arccos(np.clip([here.min(), info.cos_radius], -1, 1)))
+        assert reach[1] <= 2.0 * reach[0] + 1e-5
 
 
 def test_large_runs_have_the_whole_sky_for_their_circle(
