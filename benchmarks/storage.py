@@ -23,6 +23,7 @@ from measuring import Figure, Result, by_turns, forget, frames, spectra
 
 from corecube import hdf5
 from corecube.archive import chunks, pyramid
+from corecube.archive.rounding import rounded
 
 Plane = npt.NDArray[Any]
 OURS = "blosc:lz4 5 bitshuffle"
@@ -213,22 +214,13 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def rounded(values: Plane, bits: int) -> Plane:
-    """Round float32 to so many explicit bits of the mantissa, half to even."""
-    if bits == 23:
-        return values
-    drop = np.uint32(23 - bits)
-    number = values.view(np.uint32)
-    half = (np.uint32(1) << (drop - np.uint32(1))) - np.uint32(1)
-    up = number + half + ((number >> drop) & np.uint32(1))
-    result: Plane = (up >> drop << drop).view(np.float32)
-    return np.where(np.isfinite(values) & np.isfinite(result) & (result > 0), result, values)
-
-
 def _bits(scratch: Path, samples: Sequence[Sample], rounds: int) -> Result:
     results: Result = []
     for bits in BITS:
-        coarse = [Sample(s.packed, s.flux, rounded(s.error, bits), s.mask) for s in samples]
+        coarse = [
+            Sample(s.packed, s.flux, s.error if bits == 23 else rounded(s.error, bits), s.mask)
+            for s in samples
+        ]
         sizes, writing, _ = _planes(scratch, coarse, rounds, OURS, (256, 256), own=True)
         worst = max(
             float(np.nanmax(np.abs(new.error / old.error - 1.0)))
