@@ -99,6 +99,7 @@ def ingest_files(
         dry_run=dry_run,
         on_error=cast(Literal["skip", "stop"], on_error or general.on_error),
         limit=limit,
+        apart=True,
     )
     kind = networks.network(Path(archive)) if general.network_disk == "warn" else ""
     if kind and not dry_run:
