@@ -21,6 +21,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from corecube import limits
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -46,6 +48,8 @@ def run(
     tasks: Sequence[dict[str, Any]],
     jobs: int,
     stopping: Callable[[], bool] = lambda: False,
+    *,
+    apart: bool = False,
 ) -> Iterator[Outcome]:
     """Run a function on tasks, a shot each.
 
@@ -59,20 +63,63 @@ def run(
         Number of processes; 1 runs in this one.
     stopping : callable
         Asked before each task is handed out; True: the tasks that run are finished, no more begin.
+    apart : bool
+        Never in this process, which a task may then not crash.
 
     Yields
     ------
     Outcome
         In the order in which tasks end.
     """
-    if jobs <= 1 or len(tasks) <= 1:
+    if (jobs <= 1 or len(tasks) <= 1) and not apart:
         work = _function(function)
         for number, task in enumerate(tasks):
             if stopping():
                 return
             yield Outcome(number, work(task))
         return
-    yield from _run_in_processes(function, tasks, min(jobs, len(tasks)), stopping)
+    yield from _run_in_processes(function, tasks, max(1, min(jobs, len(tasks))), stopping)
+
+
+class Helper:
+    """One process that answers a task at a time and may crash; use it in a ``with`` block.
+
+    It is started when it is first asked, and anew after it died.
+
+    Parameters
+    ----------
+    function : str
+        As for `run`.
+    """
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self._process: BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def __enter__(self) -> Helper:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process."""
+        if self._process is not None and self._pipe is not None:
+            self._pipe.close()
+            self._process.join()
+        self._process = self._pipe = None
+
+    def ask(self, task: dict[str, Any]) -> Outcome:
+        """Return what the function makes of a task, or how the process died of it."""
+        if self._process is None or self._pipe is None:
+            self._process, self._pipe = _start(self._function)
+        try:
+            self._pipe.send_bytes(json.dumps(task).encode())
+            return Outcome(0, json.loads(self._pipe.recv_bytes()))
+        except (EOFError, OSError):
+            self._process.join()
+            self._pipe.close()
+            code, self._process, self._pipe = self._process.exitcode, None, None
+            return Outcome(0, None, _death(code))
 
 
 def _run_in_processes(
@@ -137,6 +184,7 @@ def _worker(function: str, pipe: Connection) -> None:
     # Libraries make semaphores when they are imported. Those of this way of starting processes
     # have no name that outlives a worker that is killed; it starts no processes itself.
     multiprocessing.set_start_method("fork", force=True)
+    limits.confine()
     work = _function(function)
     while True:
         try:

@@ -174,7 +174,7 @@ def _check(data: dict[str, Any]) -> None:
         if not 0 <= group["rows"] < _ROWS:
             raise ValueError("a group has an impossible number of rows")
         for column in group["columns"].values():
-            if not (type(column) is list and len(column) >= 2 and set(map(type, column)) == {str}):
+            if not (type(column) is list and len(column) == 2 and set(map(type, column)) == {str}):
                 raise ValueError("a column of a group has no type and unit")
 
 

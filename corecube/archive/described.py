@@ -58,8 +58,19 @@ _BLOCK: Final = {
     "entry": str, "rows": [int], "provenance": _LINES, "calibration": Each((str, _LINK)),
     "header": _PLACE, "quality": str,
 }  # fmt: skip
+_SOURCE: Final = {"path": str, "size": int, "mtime_ns": int, "kind": str, "digest": str}
+INFO: Final = {
+    "source": _SOURCE, "key": str, "entry": str, "rank": float, "observation": str, "facts": dict,
+}  # fmt: skip
+"""What an instrument said of a file, in logs and shot files."""
+
+_PLAN: Final = {
+    "key": str, "title": str, "kind": str, "entries": Each([_SOURCE]), "companions": [_SOURCE],
+    "needs?": [str], "grids": Each([int]), "settings": dict,
+}  # fmt: skip
 _HISTORY: Final = {
-    "plan": dict, "config": dict, "infos": [dict], "images": Each(_LINES), "blocks": Each([_BLOCK]),
+    "plan": _PLAN, "config": dict, "infos": [INFO], "images": Each(_LINES),
+    "blocks": Each([_BLOCK]),
 }  # fmt: skip
 
 _DTYPE: Final = re.compile(r"text|bool|u?int(8|16|32|64)|float(16|32|64)")

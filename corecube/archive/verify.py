@@ -61,11 +61,27 @@ def verify(archive: Archive, *, quick: bool = False) -> Iterator[tuple[str, list
     Others may write meanwhile. What they replace or remove is no damage: it is looked for anew in
     the state of the archive by then.
     """
-    state = archive.state
-    yield "index", _settled_index(archive, quick)
-    for record in state.catalogue.by_identity.values():
-        yield record.identity, _settled_shot(archive, record, quick)
+    for name, _ in parts(archive):
+        yield name, check_part(archive, name, quick=quick)
 
+
+def parts(archive: Archive) -> Iterator[tuple[str, int]]:
+    """Yield what there is to check, "index" or a shot's identity, and the bytes of its file."""
+    state = archive.state
+    yield _INDEX, sum(run.size for run in state.manifest.runs)
+    for record in state.catalogue.by_identity.values():
+        yield record.identity, record.size
+
+
+def check_part(archive: Archive, name: str, *, quick: bool = False) -> list[Damage]:
+    """Return what is wrong with a part of an archive, [] also where it was removed since."""
+    if name == _INDEX:
+        return _settled_index(archive, quick)
+    record = archive.state.catalogue.by_identity.get(name)
+    return [] if record is None else _settled_shot(archive, record, quick)
+
+
+_INDEX = "index"
 
 _TRIES = 5
 """How often a part is checked again because a writer has changed it."""
@@ -83,6 +99,8 @@ def _settled_index(archive: Archive, quick: bool) -> list[Damage]:
 def _settled_shot(archive: Archive, record: ShotRecord, quick: bool) -> list[Damage]:
     for _ in range(_TRIES):
         found = list(_check_shot(archive.path, record, quick))
+        if not found and not quick:
+            found = list(_check_count(archive, record))
         if not found:
             break
         now = archive.state.catalogue.by_identity.get(record.identity)
@@ -112,29 +130,45 @@ def _check_index(archive: Archive, state: State, quick: bool) -> Iterator[Damage
         load_state(archive.path, state.manifest)
     except CorecubeError as error:
         yield Damage("catalogue", str(error))
-    if quick or not state.manifest.runs:
+    if quick:
         return
-    from corecube.archive.regions import Cone
-
     try:
-        rows = state.sky.search(Cone(0, 0, 180))["shot"]
+        _counts(state)
     except (CorecubeError, OSError) as error:
         yield Damage(INDEX, f"{error}; {_AGAIN}")
-        return
-    numbers, counts = np.unique(rows, return_counts=True)
-    found = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
-    for number, record in state.catalogue.by_number.items():
-        try:
-            with StoredShot(inside(archive.path, record.file), archive.path) as shot:
-                ra, dec = positions_of(shot)
-        except (CorecubeError, OSError):
-            continue  # said with the shot
-        expected = int(np.count_nonzero(np.isfinite(ra) & np.isfinite(dec)))
-        if found.get(number, 0) != expected:
-            yield Damage(
-                record.identity,
-                f"the sky index has {found.get(number, 0)} of its {expected} fibres; {_AGAIN}",
-            )
+
+
+def _counts(state: State) -> dict[int, int]:
+    """Return how many fibres the sky index has of each shot, by number; counted once."""
+    known: dict[int, int] | None = vars(state).get("_counts")
+    if known is None:
+        known = {}
+        if state.manifest.runs:
+            from corecube.archive.regions import Cone
+
+            rows = state.sky.search(Cone(0, 0, 180))["shot"]
+            numbers, counts = np.unique(rows, return_counts=True)
+            known = dict(zip(numbers.tolist(), counts.tolist(), strict=True))
+        vars(state)["_counts"] = known
+    return known
+
+
+def _check_count(archive: Archive, record: ShotRecord) -> Iterator[Damage]:
+    """Compare the number of a sound shot's positions with that in the sky index."""
+    state = archive.state
+    if state.catalogue.by_identity.get(record.identity) != record:
+        return  # it is looked at again, as it is now
+    try:
+        with StoredShot(inside(archive.path, record.file), archive.path) as shot:
+            ra, dec = positions_of(shot)
+        indexed = _counts(state).get(record.number, 0)
+    except (CorecubeError, OSError):
+        return  # said with the index
+    expected = int(np.count_nonzero(np.isfinite(ra) & np.isfinite(dec)))
+    if indexed != expected:
+        yield Damage(
+            record.identity, f"the sky index has {indexed} of its {expected} fibres; {_AGAIN}"
+        )
 
 
 def _check_shot(archive: Path, record: ShotRecord, quick: bool) -> Iterator[Damage]:

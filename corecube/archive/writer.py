@@ -18,6 +18,7 @@ import numpy as np
 from corecube.archive import leftovers, recordlog, skyindex, skyrun
 from corecube.archive import manifest as manifests
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
+from corecube.archive.described import INFO
 from corecube.archive.durable import FileStamp, make_directory, sync_directory, write_file
 from corecube.archive.inside import check_folders, inside, open_file
 from corecube.archive.jsontext import Each, conform, loads
@@ -172,7 +173,7 @@ def load_state(archive: Path, manifest: Manifest) -> dict[str, InstrumentState]:
         raise ArchiveDamaged(f"{path}: is missing or damaged") from error
 
 
-_STATE = Each({"waiting": [dict], "failed": Each({"shot": str, "entry": str, "reason": str})})
+_STATE = Each({"waiting": [INFO], "failed": Each({"shot": str, "entry": str, "reason": str})})
 
 
 def load_sources(archive: Path, manifest: Manifest) -> dict[str, list[FileInfo]]:
@@ -184,6 +185,7 @@ def load_sources(archive: Path, manifest: Manifest) -> dict[str, list[FileInfo]]
             if "removed" in record:
                 found.pop(record["removed"], None)
             else:
+                conform(record, {"shot": str, "infos": [INFO]}, "a record")
                 found[record["shot"]] = [FileInfo.from_json(info) for info in record["infos"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArchiveDamaged(

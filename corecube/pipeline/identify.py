@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
+from corecube import config as configuration
+from corecube import limits, scheduler
 from corecube.archive.layout import SUFFIX
 from corecube.errors import CorecubeError
+from corecube.files import Head
 from corecube.frames import check_name
 from corecube.pipeline.report import FileReport
-from corecube.plugins import Caller
+from corecube.plugins import Caller, load
 from corecube.shots import FileHead, FileInfo, NotMine
 
 _FITS_NAMES: Final = (".fits", ".fit", ".fts")
@@ -94,6 +98,78 @@ def identify(
         return FileReport(path, "failed", reason=wrong) if wrong else said
     reason = said.reason if isinstance(said, NotMine) else "not recognised"
     return FileReport(path, "passed over", reason=reason)
+
+
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+
+
+def is_hdf5(path: str) -> bool:
+    """Say whether a file, which may be packed, is read by HDF5's C library."""
+    try:
+        return Head.read(path).data.startswith(_HDF5)
+    except (CorecubeError, OSError):
+        return False  # what is wrong with it is said where it is read
+
+
+class Identifier:
+    """Says what files are; HDF5 files in a process of their own if asked to.
+
+    Parameters
+    ----------
+    caller : Caller
+    config : dataclass
+    known : mapping of path to FileInfo
+        As for `identify`.
+    apart : bool
+    """
+
+    def __init__(
+        self, caller: Caller, config: Any, known: Mapping[str, FileInfo], apart: bool
+    ) -> None:
+        self._caller, self._config, self._known, self._apart = caller, config, known, apart
+        self._helper = scheduler.Helper("corecube.pipeline.identify:identify_task")
+
+    def __enter__(self) -> Identifier:
+        """Return itself; the process ends with the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the process, if there is one."""
+        self._helper.__exit__()
+
+    def identify(self, path: str) -> FileInfo | FileReport:
+        """Say what a file is; see `identify`."""
+        if not self._apart or not self._is_new(path) or not is_hdf5(path):
+            return identify(path, self._caller, self._config, self._known)
+        config: dict[str, Any] = configuration.to_json(self._config)
+        done = self._helper.ask({"path": path, "instrument": self._caller.name, "config": config})
+        if done.result is None:
+            reason = f"looking at it crashed ({done.error.partition(';')[0]}); fetch it again"
+            return FileReport(path, "failed", reason=reason)
+        if "info" in done.result:
+            return FileInfo.from_json(done.result["info"])
+        return FileReport(**done.result["report"])
+
+    def _is_new(self, path: str) -> bool:
+        before = self._known.get(path)
+        try:
+            return before is None or not _same(before, Path(path).stat())
+        except OSError:
+            return False
+
+
+def identify_task(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Identify a file; runs in a worker."""
+    if multiprocessing.parent_process() is not None:
+        limits.allow(_SECONDS)
+    caller = load(task["instrument"])
+    config: Any = configuration.from_json(caller.instrument.config, task["config"])
+    found = identify(task["path"], caller, config, {})
+    return {"info": found.to_json()} if isinstance(found, FileInfo) else {"report": vars(found)}
+
+
+_SECONDS: Final = 300.0
+"""Of a processor; the tables of a large shot are read within a few."""
 
 
 def _wrong_name(info: FileInfo) -> str:

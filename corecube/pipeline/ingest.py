@@ -28,7 +28,7 @@ from corecube.archive.writer import (
 from corecube.errors import ArchiveMissing, ConfigurationError, NoSpace
 from corecube.pipeline import fingerprint
 from corecube.pipeline.deciding import Decisions, Job
-from corecube.pipeline.identify import find_files, identify, without_path
+from corecube.pipeline.identify import Identifier, find_files, is_hdf5, without_path
 from corecube.pipeline.joining import Stored
 from corecube.pipeline.report import SHOT_STEPS, FileReport, Report, ShotReport
 from corecube.pipeline.work import Task
@@ -67,6 +67,9 @@ class Options:
     error_bits : int or None
         Bits of the mantissa that an archive that is made keeps of errors: all (if None) or
         `rounding.FEWEST` to `rounding.MOST`. One that is there must keep as many.
+    apart : bool
+        Read HDF5 files, whose C library a file may crash, in worker processes alone, also with one
+        job. A script that asks for it needs the ``if __name__ == "__main__":`` of multiprocessing.
     """
 
     jobs: int = 1
@@ -78,6 +81,7 @@ class Options:
     limit: int | None = None
     profile: str | None = None
     error_bits: int | None = None
+    apart: bool = False
 
 
 class Watcher(Protocol):
@@ -225,15 +229,22 @@ class _Ingest:
         anew = self.options.force or self.options.check_content
         known = {} if anew else stored.identified(self.based_on)
         infos = []
-        for path in paths:
-            found = identify(path, self.caller, self.config, known)
-            if isinstance(found, FileInfo):
-                infos.append(found)
-            else:
-                self.said[path] = found
-                if found.state == "failed":
-                    self._trouble(path, found.reason)
+        with Identifier(self.caller, self.config, known, self.options.apart) as identifier:
+            for path in paths:
+                found = identifier.identify(path)
+                if isinstance(found, FileInfo):
+                    infos.append(found)
+                else:
+                    self.said[path] = found
+                    if found.state == "failed":
+                        self._trouble(path, found.reason)
         return infos
+
+    def _apart(self, jobs: Sequence[Job]) -> bool:
+        """Say whether a task may crash the process that it runs in."""
+        return self.options.apart and any(
+            is_hdf5(source.path) for job in jobs for source in job.plan.sources
+        )
 
     def _decisions(self, infos: list[FileInfo], stored: Stored) -> Decisions:
         return Decisions(
@@ -289,7 +300,9 @@ class _Ingest:
         ready: list[tuple[NewShot, Job, dict[str, Any]]] = []
         ended: set[str] = set()
         last = time.monotonic()
-        for outcome in scheduler.run(_WORK, tasks, self.options.jobs, stop.asked):
+        for outcome in scheduler.run(
+            _WORK, tasks, self.options.jobs, stop.asked, apart=self._apart(jobs)
+        ):
             job = jobs[outcome.task]
             ended.add(job.identity)
             result = outcome.result or {

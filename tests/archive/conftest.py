@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corecube.archive import latemasks, seal
+from corecube.archive import latemasks
 from corecube.archive.about import error_bits_of, profile_of
 from corecube.archive.catalogue import ShotRecord
 from corecube.archive.latemasks import LateMasks
@@ -120,25 +121,28 @@ def fibers() -> Callable[..., Fibers]:
 
 
 @pytest.fixture(scope="session")
-def reseal() -> Callable[[Path], None]:
+def forging() -> Any:
+    """The module tests/instruments/forging.py: archives of a stranger's."""
+    return _module("forging")
+
+
+@pytest.fixture(scope="session")
+def looking() -> Any:
+    """The module tests/instruments/looking.py: what the browser reads."""
+    return _module("looking")
+
+
+def _module(name: str) -> Any:
+    path = Path(__file__).resolve().parents[1] / "instruments" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_for_archives", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def reseal(forging: Any) -> Callable[[Path], None]:
     """Seal a shot file anew that was changed on purpose: a forgery, not a damage."""
-
-    def do(path: Path) -> None:
-        import h5py
-
-        places = []
-
-        def look(name: str, item: Any) -> None:
-            if isinstance(item, h5py.Dataset) and item.chunks:
-                for number in range(item.id.get_num_chunks()):
-                    chunk = item.id.get_chunk_info(number)
-                    places.append((chunk.byte_offset, chunk.size, 0))
-
-        with h5py.File(path, "r") as file:
-            file.visititems(look)
-        data = path.read_bytes()
-        if data.endswith(b"ccseal1\n"):
-            path.write_bytes(data[: int.from_bytes(data[-24:-16], "little")])
-        seal.seal(path, sorted(places))
-
+    do: Callable[[Path], None] = forging.reseal
     return do

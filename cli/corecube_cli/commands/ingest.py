@@ -117,6 +117,7 @@ def ingest_files(
         limit=limit,
         profile=profile,
         error_bits=round_errors,
+        apart=True,
     )
     kind = networks.network(Path(archive)) if general.network_disk == "warn" else ""
     if kind and not dry_run:

@@ -62,7 +62,7 @@ def remove_shots(
     if there and not now:
         minutes = round(leftovers.GRACE / 60)
         console.tell(
-            f"for {count(minutes, 'minute')} their files stay for those who read just now; the "
-            "next command that writes deletes them then; with --now they are deleted at once"
+            f"their files stay for {count(minutes, 'minute')}, for those who read just now; a "
+            "later command that writes deletes them; with --now they are deleted at once"
         )
     return 0

@@ -31,12 +31,12 @@ def verify_archive(
 ) -> int:
     """Check an archive and return the exit code."""
     from corecube.archive import open_archive
-    from corecube.archive.verify import verify
+    from corecube.pipeline.checking import verify_apart
     from corecube.text import printable
 
     parts, damages = 0, []
     with open_archive(archive) as opened:
-        for name, found in verify(opened, quick=quick):
+        for name, found in verify_apart(opened, quick=quick):
             parts += 1
             damages += found
             if json:
