@@ -383,7 +383,7 @@ class _Repair:
         counts: dict[int, int] = {}
         try:
             for run in self.manifest.runs:
-                skyrun.verify(folder / run.file, run)
+                skyrun.verify(inside(self.path, f"{INDEX}/{run.file}"), run)
                 with skyindex.Run(folder, run) as opened:
                     for start in range(0, run.rows, _PART):
                         part = opened.read_rows(start, min(start + _PART, run.rows))

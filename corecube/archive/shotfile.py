@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from corecube import hdf5
 from corecube.archive import chunks, links, seal
+from corecube.archive.chunkcheck import ChunkCheck
 from corecube.archive.described import check_description, check_history
 from corecube.archive.jsontext import loads
 from corecube.archive.latemasks import LateMasks
@@ -86,6 +87,8 @@ class StoredShot(Shot):
         If there is none.
     """
 
+    _chunks: ChunkCheck | None = None
+
     def __init__(
         self, path: Path, archive: Path | None = None, late: LateMasks | None = None
     ) -> None:
@@ -99,6 +102,7 @@ class StoredShot(Shot):
             self._file.close()
             raise
         self.archive = archive or archive_of(path, self.instrument, self.key, self.generation)
+        self._chunks = ChunkCheck(path, lambda: hdf5.read(self._file, "/checksums"))
 
     def _describe(self, description: dict[str, Any]) -> None:
         self.description = description
@@ -111,6 +115,8 @@ class StoredShot(Shot):
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+        if self._chunks is not None:
+            self._chunks.close()
 
     def __enter__(self) -> StoredShot:
         """Return itself; the file is closed at the end of the block."""
@@ -149,7 +155,7 @@ class StoredShot(Shot):
         """Plan, file infos, configuration and provenance: what is needed rarely."""
         try:
             data: dict[str, Any] = loads(hdf5.read(self._file, "/provenance").tobytes())
-            check_history(data)
+            check_history(data, self.description)
         except ValueError as error:
             raise ArchiveDamaged(f"{self.path}: its provenance is damaged: {error}") from error
         return data
@@ -194,6 +200,11 @@ class StoredShot(Shot):
         same = node.dtype.kind == "S" if text else node.dtype == np.dtype(listed["dtype"])
         if list(node.shape) != listed["shape"] or not same:
             raise ArchiveDamaged(f"{self.path}: {path} is not as described")
+        first, count = listed.get("checksums", (0, 0))
+        if count and self._chunks is not None and self._chunks.differs(node, first, count, key):
+            raise ArchiveDamaged(
+                f"{self.path}: {path} is damaged; find out more with 'corecube verify'"
+            )
         values = hdf5.read(self._file, path, key)
         return values.reshape(()) if listed.get("scalar") else values
 

@@ -163,7 +163,7 @@ def identify_task(task: Mapping[str, Any]) -> dict[str, Any]:
     if multiprocessing.parent_process() is not None:
         limits.allow(_SECONDS)
     caller = load(task["instrument"])
-    config = configuration.from_json(caller.instrument.config, task["config"])
+    config: Any = configuration.from_json(caller.instrument.config, task["config"])
     found = identify(task["path"], caller, config, {})
     return {"info": found.to_json()} if isinstance(found, FileInfo) else {"report": vars(found)}
 
