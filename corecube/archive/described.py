@@ -8,9 +8,12 @@ tables and terminals too, is what it is called.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 from corecube.archive.jsontext import Each, conform
+from corecube.errors import ArchiveDamaged, CorecubeError
 
 _NUMBER: Final = (float, None)
 _TEXTS: Final = Each(str)
@@ -134,3 +137,29 @@ _AXES: Final = 8
 
 _LEVELS: Final = 32
 """Levels of a pyramid; 2**31 pixels have 24."""
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def as_written(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Turn what goes wrong with a file that a stranger has described at will into our error.
+
+    The bytes are those that somebody sealed; what they say may fit together in no way that we
+    write, and there are too many ways to look for all of them before.
+    """
+
+    @wraps(method)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return method(*args, **kwargs)
+        except CorecubeError:
+            raise
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            path = args[0].path  # type: ignore[attr-defined]
+            raise ArchiveDamaged(
+                f"{path}: is not as corecube writes it ({type(error).__name__} in "
+                f"{method.__name__}); find out more with 'corecube verify'"
+            ) from error
+
+    return guarded

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from corecube import hdf5
 from corecube.archive import chunks, links, seal
 from corecube.archive.chunkcheck import ChunkCheck
-from corecube.archive.described import check_description, check_history
+from corecube.archive.described import as_written, check_description, check_history
 from corecube.archive.jsontext import loads
 from corecube.archive.latemasks import LateMasks
 from corecube.archive.layout import FORMAT, archive_of
@@ -23,7 +23,6 @@ from corecube.archive.pyramid import Level
 from corecube.errors import (
     ArchiveDamaged,
     ArchiveTooNew,
-    CorecubeError,
     FrameError,
     QueryError,
 )
@@ -37,32 +36,6 @@ from corecube.tracesets import TraceSet
 
 _DESCRIPTION_LIMIT: Final = 2**28
 """Bytes; 100,000 fibres in a thousand blocks need less than a hundredth of it."""
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
-
-
-def _as_written(method: Callable[_P, _T]) -> Callable[_P, _T]:
-    """Turn what goes wrong with a file that a stranger has described at will into our error.
-
-    The bytes are those that somebody sealed; what they say may fit together in no way that we
-    write, and there are too many ways to look for all of them before.
-    """
-
-    @wraps(method)
-    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _T:
-        try:
-            return method(*args, **kwargs)
-        except CorecubeError:
-            raise
-        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            path = args[0].path  # type: ignore[attr-defined]
-            raise ArchiveDamaged(
-                f"{path}: is not as corecube writes it ({type(error).__name__} in "
-                f"{method.__name__}); find out more with 'corecube verify'"
-            ) from error
-
-    return guarded
 
 
 class StoredShot(Shot):
@@ -161,7 +134,7 @@ class StoredShot(Shot):
         return data
 
     @property
-    @_as_written
+    @as_written
     def plan(self) -> ShotPlan:  # type: ignore[override]  # read when asked for
         """The plan that the shot was made by."""
         return ShotPlan.from_json(self.history["plan"])
@@ -173,14 +146,14 @@ class StoredShot(Shot):
         return config
 
     @property
-    @_as_written
+    @as_written
     def infos(self) -> list[FileInfo]:
         """What the instrument said of the files that the shot was planned from."""
         return [FileInfo.from_json(info) for info in self.history["infos"]]
 
     # -- arrays ------------------------------------------------------------------------------
 
-    @_as_written
+    @as_written
     def read(self, path: str, key: Any = Ellipsis) -> npt.NDArray[Any]:
         """Return a part of an array of the file.
 
@@ -208,12 +181,12 @@ class StoredShot(Shot):
         values = hdf5.read(self._file, path, key)
         return values.reshape(()) if listed.get("scalar") else values
 
-    @_as_written
+    @as_written
     def texts(self, path: str, key: Any = Ellipsis) -> tuple[str, ...]:
         """Return a text column, or a part of it."""
         return tuple(text.decode() for text in self.read(path, key).tolist())
 
-    @_as_written
+    @as_written
     def header(self, place: list[int]) -> str:
         """Return a frame's header by its place among all headers."""
         if place[0] == place[1]:
@@ -238,7 +211,7 @@ class StoredShot(Shot):
             return links.resolve(Link(**place), self.archive, str(self.path), StoredShot)
         return self._array(path)
 
-    @_as_written
+    @as_written
     def links(self) -> list[Link]:
         """Return the links of all frames, each once."""
         return [Link(**link) for link in self.description.get("links", [])]
@@ -274,7 +247,7 @@ class StoredShot(Shot):
         ny, nx = about["shape"]
         return self.part(name, (0, ny), (0, nx))
 
-    @_as_written
+    @as_written
     def part(self, name: str, rows: tuple[int, int], columns: tuple[int, int]) -> Image:
         """Return the part of an image in these rows and columns, which must lie inside.
 
@@ -324,7 +297,7 @@ class StoredShot(Shot):
             footprint=None if about["footprint"] is None else np.array(about["footprint"]),
         )
 
-    @_as_written
+    @as_written
     def level(
         self,
         name: str,
@@ -339,7 +312,7 @@ class StoredShot(Shot):
         self.late.apply(name, mask, row, column)
         return mask
 
-    @_as_written
+    @as_written
     def linked(self, name: str, field: str) -> Array:
         """Return an array of an image as a link; see `Shot.linked`. Late masks are not in it."""
         array = self.field(name, field)
@@ -348,7 +321,7 @@ class StoredShot(Shot):
         link = Link(self.identity, self.generation, name, field, digest_of(array))
         return replace(array, link=link)
 
-    @_as_written
+    @as_written
     def field(self, name: str, field: str) -> Array:
         """Return one array of an image by its name in a `Link`; nothing else is read.
 
@@ -389,7 +362,7 @@ class StoredShot(Shot):
         """Return the number of fibres of a group."""
         return int(self.group(group)["rows"])
 
-    @_as_written
+    @as_written
     def rows(self, group: str, first: int, last: int) -> Fibers:
         """Return the rows `first` to `last` (exclusive) of a group, with all that belongs to them.
 
@@ -460,7 +433,7 @@ class StoredShot(Shot):
         image = np.where(image >= 0, np.searchsorted(used, image), -1).astype(np.int32)
         return tuple(about["images"][place] for place in used), image
 
-    @_as_written
+    @as_written
     def locate(self, group: str, row: int, wavelength: float) -> tuple[str, float, float] | None:
         """Return where a wavelength of a fibre lies on its detector.
 

@@ -236,8 +236,8 @@ MUTANTS = (
     Mutant(
         "a link outside of the archive is not followed",
         "corecube/archive/links.py",
-        'if ".." in Path(path_of(link)).parts:',
-        "if False:",
+        "        inside(archive, path_of(link))\n",
+        "",
         "tests/archive/test_links.py",
     ),
     Mutant(
@@ -299,8 +299,8 @@ MUTANTS = (
     Mutant(
         "names of files in manifest and logs do not lead out of the archive",
         "corecube/archive/inside.py",
-        "        and _is_plain(name)\n",
-        "",
+        " and _is_plain(name)\n",
+        "\n",
         "tests/archive/test_strangers.py -k elsewhere",
     ),
     Mutant(
