@@ -485,6 +485,22 @@ def test_a_symbolic_link_out_of_the_archive(
         run(["remove", str(archive), PLATE, "--yes", "--now"])
 
 
+@pytest.mark.parametrize("place", ["shots/toy/field/1.1.h5", "shots/toy/field", "index"])
+def test_a_link_is_refused_also_where_all_is_well_behind_it(
+    archive: Path, tmp_path: Path, place: str
+) -> None:
+    """It may lead to a shot of the user's that the stranger knows of."""
+    (archive / place).rename(tmp_path / "elsewhere")
+    (archive / place).symlink_to(tmp_path / "elsewhere")
+    with corecube.open(archive) as opened:
+        with pytest.raises(ArchiveDamaged, match="is a symbolic link") as caught:
+            opened.cone((10.0, 20.0), 0.3) if place == "index" else opened.shot(FIELD)
+        assert "\n" not in str(caught.value)
+        assert any("symbolic link" in d.what for _, found in verify(opened) for d in found)
+    assert run(["repair", str(archive)]) in (0, 3, 5)
+    assert (tmp_path / "elsewhere").exists()
+
+
 def test_a_symbolic_link_to_an_archive_is_as_good_as_the_archive(
     archive: Path, tmp_path: Path
 ) -> None:

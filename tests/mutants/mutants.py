@@ -308,7 +308,7 @@ MUTANTS = (
         "corecube/archive/inside.py",
         "        if stat.S_ISLNK(mode):\n",
         "        if False:\n",
-        "tests/archive/test_strangers.py -k symbolic",
+        "tests/archive/test_strangers.py -k all_is_well",
     ),
     Mutant(
         "nothing is written through a folder that is a symbolic link",
