@@ -3,6 +3,7 @@ PYTHON ?= python3
 CONSTRAINTS ?= constraints.txt
 SEED ?= 1
 KILLS ?= 1000
+MINUTES ?= 60
 PART ?= 1
 PYTEST ?= -n 2 --dist loadgroup
 
@@ -11,7 +12,7 @@ PIP := $(BIN)/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo bench scale mutants soak wheel everything constraints clean
+.PHONY: help test demo bench scale mutants soak fuzz wheel everything constraints clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +51,9 @@ mutants: .venv/ok ## break promises on purpose and see their tests fail
 
 soak: .venv/ok ## kill -9 at a thousand moments: nothing may be lost (KILLS=1000 SEED=1)
 	$(BIN)/python tests/soak/kills.py --kills $(KILLS) --seed $(SEED)
+
+fuzz: .venv/ok ## damage and forge archives for an hour (MINUTES=60 SEED=1)
+	$(BIN)/python tests/soak/fuzz.py --minutes $(MINUTES) --seed $(SEED)
 
 wheel: .venv/ok ## sdist and wheel, into dist/
 	$(BIN)/python -m build --no-isolation --outdir dist

@@ -28,7 +28,14 @@ import tempfile
 import traceback
 from typing import IO, Any, Final
 
-from corecube.errors import AmbiguousName, ArchiveError, CorecubeError, NoSpace, PluginError
+from corecube.errors import (
+    AmbiguousName,
+    ArchiveError,
+    ConfigurationError,
+    CorecubeError,
+    NoSpace,
+    PluginError,
+)
 from corecube.text import printable
 from corecube_cli.console import console
 
@@ -77,7 +84,10 @@ def code_of(error: CorecubeError) -> int:
 
 def tell_error(error: CorecubeError) -> int:
     """Print one of our errors and return its exit code."""
-    console.error(str(error))
+    text = str(error)
+    if not isinstance(error, ConfigurationError):  # which has a line for each setting
+        text = text.replace("\n", "\\n")  # of names in files: it is one error all the same
+    console.error(text)
     if isinstance(error, AmbiguousName):
         for name in error.matches[:_LISTED]:
             sys.stderr.write(f"  {printable(name)}\n")

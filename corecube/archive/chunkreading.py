@@ -1,8 +1,9 @@
 """Parts of arrays, decoded outside of HDF5.
 
 HDF5 decodes a chunk five times slower than the decoder itself (measured in docs/format.md). What
-`chunks.encode` has made is read here: the bytes of a chunk are fetched, pass their checksum, say in
-their header what they will become, and only then are decoded.
+`chunks.encode` has made is read here: the bytes of a chunk are fetched, are those that were written
+at this place by the shot's list of CRC-32, say in their header what they will become, and only then
+are decoded.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube import hdf5
-from corecube.archive.chunks import COMPACT, COMPRESSION, codecs
+from corecube.archive.chunks import COMPACT, COMPRESSION, codecs, crc
 
 # version, version of the codec, flags, type size, bytes decoded, block size, bytes encoded
 _BLOSC: Final = struct.Struct("<4B3I")
@@ -27,7 +28,9 @@ class ChunkDamaged(Exception):
     """The bytes of a chunk are not what was written."""
 
 
-def read(node: Any, key: Any) -> npt.NDArray[Any] | None:
+def read(
+    node: Any, key: Any, sums: npt.NDArray[np.uint32] | None = None
+) -> npt.NDArray[Any] | None:
     """Return a part of an array.
 
     Parameters
@@ -35,6 +38,9 @@ def read(node: Any, key: Any) -> npt.NDArray[Any] | None:
     node : tables.CArray
         As `hdf5.node` gives it: its chunks are not too large. `is_ours` is true for it.
     key : slice, tuple of slices or Ellipsis
+    sums : uint32 array, optional
+        `chunks.crc` of each chunk, 0 for those never written; where it is not given, the checksum
+        behind a chunk must do.
 
     Returns
     -------
@@ -58,13 +64,23 @@ def read(node: Any, key: Any) -> npt.NDArray[Any] | None:
     blosc, fletcher32 = codecs()
     missing = hdf5.library().exceptions.NoSuchChunkError
     firsts = (range(a // c * c, b, c) for (a, b), c in zip(parts, shape, strict=True))
+    across = [-(-int(n) // c) for n, c in zip(node.shape, shape, strict=True)]
     for first in itertools.product(*firsts):
         try:
             stored = node.read_chunk(first)
         except missing:  # it has zeros alone and was never written
+            stored = None
+        if sums is not None:
+            number = 0
+            for start, length, count in zip(first, shape, across, strict=True):
+                number = number * count + start // length
+            found = 0 if stored is None else crc(stored)
+            if number >= len(sums) or found != sums.item(number):
+                raise ChunkDamaged("it is another one than was written")
+        if stored is None:
             continue
         try:
-            packed = fletcher32.decode(stored)
+            packed = memoryview(stored)[:-4] if sums is not None else fletcher32.decode(stored)
         except (RuntimeError, ValueError) as error:
             raise ChunkDamaged(str(error)) from error
         if not _fits(packed, buffer.nbytes):

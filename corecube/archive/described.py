@@ -99,19 +99,37 @@ def check_description(data: Any) -> None:
         conform(image["times"][2], str, f"the time of image {name}")
         if not 0 <= image["levels"] < _LEVELS:
             raise ValueError(f"image {name} has no possible number of levels")
+        for plane in ("flux", "error", "mask"):
+            array = data["arrays"].get(f"/images/{name}/{plane}")
+            if array is not None and array["shape"] != image["shape"]:
+                raise ValueError(f"{plane} of image {name} has another shape than the image")
     for name, group in data["groups"].items():
         if min(group["rows"], group["width"]) < 0:
             raise ValueError(f"group {name} has a negative number of rows or pixels")
+        for part in _OF_FIBERS:
+            array = data["arrays"].get(f"/fibers/{name}/{part}")
+            if array is not None and array["shape"][:1] != [group["rows"]]:
+                raise ValueError(f"{part} of group {name} has another number of rows")
 
 
-def check_history(data: Any) -> None:
-    """Refuse plan, infos and provenance that corecube does not write.
+_OF_FIBERS: Final = (
+    "flux", "error", "mask", "id", "target", "ra", "dec", "start", "end", "quality", "parent_id",
+)  # fmt: skip
+
+
+def check_history(data: Any, description: Any) -> None:
+    """Refuse plan, infos and provenance that corecube does not write, or not to this description.
 
     Raises
     ------
     ValueError
     """
     conform(data, _HISTORY, "it")
+    if not (
+        data["images"].keys() >= description["images"].keys()
+        and data["blocks"].keys() >= description["groups"].keys()
+    ):
+        raise ValueError("it does not know all images and groups")
     for blocks in data["blocks"].values():
         if any(len(block["rows"]) != 2 or len(block["header"]) != 2 for block in blocks):
             raise ValueError("a block has no place")

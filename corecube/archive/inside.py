@@ -53,7 +53,9 @@ def inside(archive: Path, name: str) -> Path:
         stands there that is no file.
     """
     if not _is_plain(name):
-        raise ArchiveDamaged(f"{archive}: names the file '{name}', which is none in it")
+        raise ArchiveDamaged(
+            f"{archive}: names the file '{name}', which is none in it; run 'corecube repair'"
+        )
     path = archive
     mode = 0
     for part in name.split("/"):

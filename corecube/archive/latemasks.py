@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.archive.durable import make_directory, write_file
-from corecube.archive.inside import open_file
+from corecube.archive.inside import inside, open_file
 from corecube.archive.jsontext import conform, loads
 from corecube.archive.layout import mask_path, to_text
 from corecube.errors import ArchiveDamaged, FrameError
@@ -74,8 +74,10 @@ class LateMasks:
         for span in self.of_frame(frame):
             planes.setdefault(span.plane, []).append(span)
         for plane, spans in planes.items():
-            for rows, inside in _covered(spans, slice(row, row + height), (column, column + width)):
-                mask[rows - row] |= np.where(inside, np.uint32(value(plane)), np.uint32(0))
+            for rows, covered in _covered(
+                spans, slice(row, row + height), (column, column + width)
+            ):
+                mask[rows - row] |= np.where(covered, np.uint32(value(plane)), np.uint32(0))
 
     def sources(self, frame: str, row: int | None = None) -> list[dict[str, Any]]:
         """Say which lists name pixels of a frame, or of one of its rows.
@@ -150,7 +152,7 @@ def write(archive: Path, shot: Shot, late: LateMasks) -> dict[str, Any]:
     if not late.spans:
         return {}
     file = mask_path(shot.instrument, shot.key, shot.generation, secrets.token_hex(4))
-    make_directory((archive / file).parent, below=archive)
+    make_directory(inside(archive, file).parent, below=archive)
     stamp = write_file(archive / file, [encoded(shot, late)])
     return {"file": file, "size": stamp.size, "sha256": stamp.sha256}
 

@@ -404,7 +404,7 @@ class _Repair:
         counts: dict[int, int] = {}
         try:
             for run in self.manifest.runs:
-                skyverify.verify(folder / run.file, run)
+                skyverify.verify(inside(self.path, f"{INDEX}/{run.file}"), run)
                 with skyindex.Run(folder, run) as opened:
                     for part in opened.slices():
                         numbers, rows = np.unique(part["shot"], return_counts=True)

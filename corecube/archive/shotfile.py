@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from corecube import hdf5
 from corecube.archive import chunkreading, chunks, links, seal
+from corecube.archive.chunkcheck import ChunkCheck
 from corecube.archive.described import as_written, check_description, check_history
 from corecube.archive.jsontext import loads
 from corecube.archive.latemasks import LateMasks
@@ -60,6 +61,8 @@ class StoredShot(Shot):
         If there is none.
     """
 
+    _chunks: ChunkCheck | None = None
+
     def __init__(
         self, path: Path, archive: Path | None = None, late: LateMasks | None = None
     ) -> None:
@@ -74,6 +77,7 @@ class StoredShot(Shot):
             self._file.close()
             raise
         self.archive = archive or archive_of(path, self.instrument, self.key, self.generation)
+        self._chunks = ChunkCheck(path, lambda: hdf5.read(self._file, "/checksums"))
 
     def _describe(self, description: dict[str, Any]) -> None:
         self.description = description
@@ -87,6 +91,8 @@ class StoredShot(Shot):
         """Close the file."""
         self._nodes.clear()
         self._file.close()
+        if self._chunks is not None:
+            self._chunks.close()
 
     def __enter__(self) -> StoredShot:
         """Return itself; the file is closed at the end of the block."""
@@ -125,7 +131,7 @@ class StoredShot(Shot):
         """Plan, file infos, configuration and provenance: what is needed rarely."""
         try:
             data: dict[str, Any] = loads(hdf5.read(self._file, "/provenance").tobytes())
-            check_history(data)
+            check_history(data, self.description)
         except ValueError as error:
             raise ArchiveDamaged(f"{self.path}: its provenance is damaged: {error}") from error
         return data
@@ -167,14 +173,20 @@ class StoredShot(Shot):
             empty = np.zeros(listed["shape"], dtype="S1" if text else listed["dtype"])
             return np.asarray(empty[key])
         node, ours = self._nodes.get(path) or self._node(path, listed, text)
-        values = None
-        if ours:
-            try:
-                values = chunkreading.read(node, key)
-            except (chunkreading.ChunkDamaged, hdf5.library().HDF5ExtError, MemoryError) as error:
-                raise ArchiveDamaged(
-                    f"{self.path}: {path} is damaged; find out more with 'corecube verify'"
-                ) from error
+        check, (first, count) = self._chunks, listed.get("checksums", (0, 0))
+        values, wrong = None, False
+        try:
+            if ours:
+                sums = check.sums(first, count) if count and check is not None else None
+                values = chunkreading.read(node, key, sums)
+            if values is None and count and check is not None:
+                wrong = check.differs(node, first, count, key)
+        except (chunkreading.ChunkDamaged, hdf5.library().HDF5ExtError, MemoryError):
+            wrong = True
+        if wrong:
+            raise ArchiveDamaged(
+                f"{self.path}: {path} is damaged; find out more with 'corecube verify'"
+            )
         if values is None:
             values = hdf5.read(self._file, path, key)
         return values.reshape(()) if listed.get("scalar") else values

@@ -261,10 +261,17 @@ class ArchiveWriter:
         return max(old.generation if old else 0, self.manifest.generation) + 1
 
     def new_path(self, instrument: str, key: str) -> str:
-        """Return the path below the archive for a new file of a shot; its folder is made."""
+        """Return the path below the archive for a new file of a shot; its folder is made.
+
+        Raises
+        ------
+        ArchiveDamaged
+            If a folder of the archive is a symbolic link.
+        """
         path = shot_path(instrument, key, self.next_generation(f"{instrument}/{key}"))
         folder = (self.path / path).parent
         if folder not in self._folders:
+            inside(self.path, path)  # nothing is written through a link
             make_directory(folder, below=self.path)
             self._folders.add(folder)
         return path

@@ -49,13 +49,15 @@ def verify_apart(
         }
         for name, size in named
     ]  # fmt: skip
-    for outcome in scheduler.run("corecube.pipeline.checking:check", tasks, jobs, apart=True):
+    for outcome in scheduler.run(_CHECK, tasks, jobs, apart=True):
         name = named[outcome.task][0]
         if outcome.result is None:
             yield name, [Damage(name, _CRASH.format(outcome.error.partition(";")[0]))]
         else:
             yield name, [Damage(*each) for each in outcome.result["damages"]]
 
+
+_CHECK = "corecube.pipeline.checking:check"
 
 _CRASH: Final = (
     "checking it crashed ({}): its file was made or damaged so that reading it is not safe; do not "

@@ -17,7 +17,7 @@ from corecube.archive.shotfile import StoredShot
 from corecube.archive.verify import verify
 from corecube.archive.writer import ArchiveWriter
 from corecube.errors import ArchiveDamaged, ArchiveError, FrameError, QueryError
-from corecube.frames import Array, Image
+from corecube.frames import Array, Image, Link
 
 Store = Callable[..., Any]
 Make = Callable[..., Any]
@@ -181,6 +181,24 @@ def test_a_link_that_fails_is_one_clear_line(
     says("which cannot be read .*is truncated")
     file.write_bytes(whole)
     assert damages(place) == []
+
+
+def test_a_link_out_of_the_archive_is_not_followed(
+    place: Path, store: Store, image: Make, master: Image, tmp_path: Path
+) -> None:
+    """A stranger may name one in a shot file; the file that it leads to is not opened."""
+    record = store("night/1", [image("night", calibration={"bias": linked(place, "flux")})])
+    (tmp_path / "elsewhere").mkdir()
+    shutil.copy(place / record.links[0], tmp_path / "elsewhere" / Path(record.links[0]).name)
+    generation = int(record.links[0].split(".")[-2])
+    away = Link("lab/../../../elsewhere/1", generation, "bias", "flux", "0" * 16)
+    assert (place / links.path_of(away)).exists()
+
+    def opener(path: Path, archive: Path) -> StoredShot:
+        raise AssertionError(f"{path} was opened")
+
+    with pytest.raises(ArchiveDamaged, match="which is none in it"):
+        links.resolve(away, place, "here", opener)
 
 
 def test_an_array_that_is_another_one_now_is_refused(

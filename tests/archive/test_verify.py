@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ from corecube.archive import verify as verifying
 from corecube.archive.shotfile import StoredShot
 from corecube.archive.verify import verify
 from corecube.archive.writer import ArchiveWriter
+from corecube.errors import ArchiveDamaged
 from corecube.pipeline import Options, ingest
 from corecube.plugins import load
 
@@ -140,6 +142,40 @@ def test_a_shot_in_the_place_of_another_is_found(archive: Path) -> None:
             "its file is that of toy/field/2, generation"
             in dict(found(archive, quick))["toy/field/1"]
         )
+
+
+def test_chunks_that_changed_places_are_found_by_every_reader(archive: Path) -> None:
+    """Each has its own checksum behind it, which goes along, and all else is sealed."""
+    path = shot_file(archive, "toy/plate/1")
+    data = path.read_bytes()
+    places: dict[int, list[tuple[str, int]]] = {}
+    with StoredShot(path) as shot:
+        for name, about in shot.description["arrays"].items():
+            if "checksums" in about and 0 not in about["shape"]:
+                array = shot._file.get_node(name)
+                chunk = array.chunk_info((0,) * len(array.shape))
+                if chunk.offset is not None:
+                    places.setdefault(chunk.size, []).append((name, chunk.offset))
+    tried = 0
+    for size, listed in places.items():
+        for (one, first), (two, second) in itertools.combinations(listed, 2):
+            changed = bytearray(data)
+            changed[first : first + size] = data[second : second + size]
+            changed[second : second + size] = data[first : first + size]
+            if changed == data:
+                continue
+            tried += 1
+            path.write_bytes(changed)
+            with StoredShot(path) as shot:
+                for name in (one, two):
+                    for key in (slice(None), slice(0, 1), Ellipsis):
+                        with pytest.raises(ArchiveDamaged, match=f"{name} is damaged"):
+                            shot.read(name, key)
+                for other in shot.description["arrays"]:
+                    if other not in (one, two):
+                        shot.read(other)
+    assert tried
+    assert len(found(archive)) >= 2
 
 
 def test_a_damaged_index_is_found(archive: Path) -> None:

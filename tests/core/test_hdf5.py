@@ -391,6 +391,32 @@ def test_the_largest_chunk_that_is_read(path: Path) -> None:
         refused(file, "/more", "has chunks of")
 
 
+def test_what_is_read_at_once_is_limited(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks that are not stored cost nothing in a file."""
+    shape = (2**13, 2**12)
+
+    def fill(file: Any) -> None:
+        file.create_dataset("x", shape, "f4", chunks=(256, 256))
+        kind = np.dtype([("a", "f4", (64,)), ("b", "f8")])
+        file.create_dataset("t", (2**18,), kind, chunks=(256,))
+
+    with opened(make(path, fill)) as file:
+        monkeypatch.setattr(hdf5, "READ_LIMIT", 2**20)
+        for key in (Ellipsis, slice(None), (slice(0, 300), slice(0, 2**12)), slice(0, 65)):
+            with pytest.raises(ArchiveDamaged, match="more than corecube reads at once"):
+                hdf5.read(file, "/x", key)
+        assert not hdf5.read(file, "/x", (slice(0, 512), slice(0, 512))).any()
+        assert hdf5.read(file, "/x", slice(2**13 - 64, None)).shape == (64, 2**12)
+        assert hdf5.read(file, "/x", (slice(5, 5), slice(None))).shape == (0, 2**12)
+        table = hdf5.table(file, "/t")
+        with pytest.raises(ArchiveDamaged, match="more than corecube reads at once"):
+            table.read(["a"])
+        assert table.read(["b"], 0, 2**17)["b"].shape == (2**17,)
+    assert hdf5.read_limit() <= 2**20
+    monkeypatch.undo()
+    assert 0 < hdf5.read_limit() <= hdf5.READ_LIMIT
+
+
 # -- kinds of arrays -----------------------------------------------------------------------------
 
 KINDS: dict[str, dict[str, Any]] = {

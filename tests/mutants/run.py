@@ -8,6 +8,7 @@ Ends with 1 if a mutant lives: then a promise has no test that can fail.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def _killed_by(mutant: Mutant, tree: Path) -> str:
         done = subprocess.run(
             [
                 sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--tb=no", "-rfE",
-                "-p", "no:cacheprovider", *mutant.tests.split(),
+                "-p", "no:cacheprovider", *shlex.split(mutant.tests),
             ],
             cwd=tree, env=_environment(tree), capture_output=True, text=True, check=False,
         )  # fmt: skip

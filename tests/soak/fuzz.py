@@ -2,15 +2,21 @@
 
     python tests/soak/fuzz.py --minutes 60 --seed 1
 
-A small archive with images, fibres, links, late masks and what waits is copied, one or more of its
-files are changed, and a child process opens it, asks it, reads everything, looks at it as the
-browser does, verifies it, repairs it, and asks again. Each answer must be the right one or an error
-of ours. After the repair the archive must be sound, and what it still has must be right.
+A small archive with images, fibres, exposures and what waits is copied, one or more of its files
+are changed, and a child process opens it, asks it, reads everything, looks at it as the browser
+does, verifies it, repairs it, and asks again. Each answer must be the right one or an error of
+ours. After the repair the archive must be sound, and what it still has must be right.
+
+Bytes are flipped, exchanged, cut off and put in; so are offsets in the structure of shot files and
+whole chunks. A third of the archives are forged instead: any value of the JSON becomes another, and
+checksums, seals and digests are made right again, as a stranger would. These may say what they
+like, but every command must end with an answer or an error of ours.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import random
@@ -56,8 +62,12 @@ def main() -> int:
             copy = home / "a.corecube"
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(sound, copy)
-            what = damage(copy, random.Random(seed))
-            outcome, message = in_child(lambda copy=copy: attack(copy, truth))  # type: ignore[misc]
+            if number % 3 == 2:
+                outcome, message = in_child(partial(forged, copy, seed))
+                what = f"forged {message}"
+            else:
+                what = damage(copy, random.Random(seed))
+                outcome, message = in_child(partial(attack, copy, truth))
             counts[f"{what.partition(' ')[0]}: {outcome}"] += 1
             if outcome in ("CRASH", "WRONG", "BUG"):
                 faults.append(f"seed {seed}: {what}: {outcome}: {message}")
@@ -114,10 +124,9 @@ def contents(path: Path, complete: bool = False) -> dict[str, str]:
     def ask(name: str, get: Callable[[], Any]) -> None:
         try:
             found[name] = digest(get())
-        except CorecubeError as error:
+        except CorecubeError:
             if complete:
                 raise
-            assert "\n" not in str(error), error
             found[name] = "error"
 
     try:
@@ -241,15 +250,55 @@ MANY = ("shots", "where", "match")
 
 def browse(path: Path) -> None:
     """Look at the archive as the browser's thread does."""
-    import corecube
-    from corecube.errors import CorecubeError
-    from corecube_cli.browse.contents import overview
+    from looking import look  # type: ignore[import-not-found]
 
+    look(path)
+
+
+VALUES: tuple[Any, ...] = (
+    None, True, -1, 0, 1, 2**31, 2**40, 2**63, 10**30, 1.5, 1e308, "", "x", "../../x",
+    "/etc/passwd", "a\x1b[31m\n\u202e", [], {}, [[]], [None], [1, 2], {"a": 1}, "float64", "object",
+    [2**40, 2],
+)  # fmt: skip
+
+
+def forged(path: Path, seed: int) -> str:
+    """Change values of JSON under right checksums, and do everything. Runs in a child."""
+    import forging  # type: ignore[import-not-found]
+    import numpy as np
+
+    from corecube.errors import CorecubeError
+
+    rng = np.random.default_rng(seed)
+    forger = forging.Forger(path)
+    parts = (
+        "manifest", "catalogue", "sources", "about", "state", "description", "description",
+        "description", "provenance", "provenance",
+    )  # fmt: skip
+    identity = ("toy/field/1", "toy/plate/0")[int(rng.integers(2))]
+    part = parts[int(rng.integers(len(parts)))]
+    said: str = forging.mutate(forger, part, identity, VALUES, rng)
     try:
-        with corecube.open(path) as archive:
-            overview(archive)
-    except CorecubeError:
-        return
+        for look in (contents, browse, _verified, _repaired, contents):
+            with contextlib.suppress(CorecubeError):
+                look(path)
+    except BaseException as error:
+        raise RuntimeError(f"forged {said}") from error
+    return f"answered {said}"
+
+
+def _verified(path: Path) -> None:
+    import corecube
+    from corecube.archive.verify import verify
+
+    with corecube.open(path) as archive:
+        list(verify(archive))
+
+
+def _repaired(path: Path) -> None:
+    from corecube.archive.repair import repair
+
+    repair(path)
 
 
 def compare(found: dict[str, str], truth: dict[str, str]) -> str:
@@ -299,6 +348,8 @@ def damage(path: Path, rng: random.Random) -> str:
         how = rng.choice(list(HOWS))
         if not data and how != "append":
             continue
+        if how in ("chunks", "offsets") and file.suffix != ".h5":
+            how = "flip"
         if how == "other":
             twin = rng.choice([p for p in files if p.suffix == file.suffix])
             shutil.copyfile(twin, file) if twin != file else None
@@ -334,10 +385,55 @@ def swap(data: bytearray, rng: random.Random) -> bytes:
     return bytes(data)
 
 
+def chunks(data: bytearray, rng: random.Random) -> bytes:
+    """Exchange the bytes of two chunks, or put one in the place of another, of one size if any."""
+    import io
+
+    import h5py
+
+    places: list[tuple[int, int]] = []
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.chunks:
+            for number in range(item.id.get_num_chunks()):
+                chunk = item.id.get_chunk_info(number)
+                places.append((chunk.byte_offset, chunk.size))
+
+    try:
+        with h5py.File(io.BytesIO(bytes(data)), "r") as file:
+            file.visititems(look)
+    except Exception:  # it was damaged before
+        return flip(data, rng)
+    sizes = Counter(size for _, size in places)
+    alike = [place for place in places if sizes[place[1]] > 1] or places
+    (one, size) = rng.choice(alike)
+    two = rng.choice([offset for offset, length in alike if length == size])
+    first, second = bytes(data[one : one + size]), bytes(data[two : two + size])
+    data[two : two + size] = first
+    if rng.random() < 0.7:
+        data[one : one + size] = second
+    return bytes(data)
+
+
+def offsets(data: bytearray, rng: random.Random) -> bytes:
+    """Exchange two words of the structure that look like places in the file."""
+    words = [
+        at for at in range(0, len(data) - 7, 8)
+        if 96 <= int.from_bytes(data[at : at + 8], "little") < len(data)
+    ]  # fmt: skip
+    if len(words) < 2:
+        return flip(data, rng)
+    one, two = rng.sample(words, 2)
+    data[one : one + 8], data[two : two + 8] = data[two : two + 8], data[one : one + 8]
+    return bytes(data)
+
+
 HOWS: dict[str, Callable[[bytearray, random.Random], bytes]] = {
     "flip": flip,
     "number": number,
     "swap": swap,
+    "chunks": chunks,
+    "offsets": offsets,
     "cut": lambda data, rng: bytes(data[: rng.randrange(len(data))]),
     "zeros": lambda data, rng: (
         lambda at: bytes(data[:at]) + bytes(min(4096, len(data) - at)) + bytes(data[at + 4096 :])
