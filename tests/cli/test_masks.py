@@ -115,6 +115,6 @@ def test_a_shot_that_others_need_is_not_removed(cli: Any, archive: Path) -> None
     assert done.code == 5
     assert "lab/masters/1 is needed by lab/night/2, which have arrays in it" in done.err
     assert cli("verify", archive).code == 0
-    done = cli("remove", archive, "masters/1", "night/1", "night/2", "--yes")
+    done = cli("remove", archive, "masters/1", "night/1", "night/2", "--yes", "--now")
     assert done.code == 0, done.err
     assert not list((archive / "shots").rglob("*.h5"))

@@ -243,7 +243,7 @@ def test_an_entry_stays_when_the_file_that_broke_later_is_gone(
 def test_files_are_identified_again_when_settings_that_change_numbers_have_changed(
     run: Run, toy: Any, raw: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("corecube.pipeline.ingest")
+    module = importlib.import_module("corecube.pipeline.identify")
     toy.image(raw / "r.toy")
     toy.gain(raw / "waits.toy", key="field/2")
     run(raw)
