@@ -253,6 +253,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="for scratch files; kept after a loss")
     parser.add_argument("--only", default="", metavar="WORD", help="only scenarios with this word")
     options = parser.parse_args()
+    if options.folder:
+        options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="corecube-soak-", dir=options.folder))
     processes.adopt()
     page, draw = Page(), random.Random(options.seed)
