@@ -8,7 +8,6 @@ same in all spectra.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +25,6 @@ from corecube.archive.spectrallevels import correlations, spectrum_level, varian
 from corecube.archive.sphere import positions
 from corecube.errors import QueryError
 from corecube.masks import MaskArray, valid, value
-from corecube.spectral import Spectral
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,7 +203,7 @@ class Cube:
         part = slice(int(places[0]), int(places[-1]) + 1)
         flux, error, mask = fibers.flux[0, part], fibers.error[0, part], fibers.mask[0, part]
         found = spectrum_level(
-            flux, error, mask, _part_of(fibers.wave, wave, part), self.level, part.start
+            flux, error, mask, fibers.wave.part(part.start, part.stop), self.level, part.start
         )
         measured = fibers.wave.unit != "pix"
         use = slice(None)
@@ -317,14 +315,6 @@ def _times(values: npt.NDArray[Any], factor: Any) -> npt.NDArray[Any]:
     if isinstance(factor, float) and factor == 1.0:
         return values
     return np.asarray((values * factor).astype(values.dtype))
-
-
-def _part_of(wave: Spectral, values: npt.NDArray[np.float64], part: slice) -> Spectral:
-    """Return the wavelengths of some pixels of one spectrum."""
-    count = part.stop - part.start
-    if wave.is_grid:
-        return replace(wave, first=wave.first + part.start, count=count)
-    return Spectral(values[part], unit=wave.unit, medium=wave.medium, specsys=wave.specsys)
 
 
 def _said(
