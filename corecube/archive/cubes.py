@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from corecube.archive.reader import Archive
     from corecube.frames import Fibers
 
-MOST_LEVELS: Final = 24
-"""2**24 pixels along a side: more than any image has."""
-
 _OUTLINE: Final = 64
 """Places along the edge of a region by which its box in an image is found."""
 
@@ -70,8 +67,10 @@ class Cube:
         wavelength: tuple[float, float] | None = None,
         unit: str = NANOMAGGY,
     ) -> None:
-        if not 0 <= level <= MOST_LEVELS:
-            raise QueryError(f"level {level} is not possible; use 0 (all pixels) to {MOST_LEVELS}")
+        if not 0 <= level <= pyramid.MOST_LEVELS:
+            raise QueryError(
+                f"level {level} is not possible; use 0 (all pixels) to {pyramid.MOST_LEVELS}"
+            )
         if unit not in UNITS:
             raise QueryError(f"unit '{unit}' is none of {', '.join(UNITS)}")
         if wavelength is not None and not wavelength[0] < wavelength[1]:
