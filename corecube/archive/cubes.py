@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from corecube.archive.answer import Result
+    from corecube.archive.cubegrid import Stack
     from corecube.archive.reader import Archive
     from corecube.frames import Fibers
 
@@ -104,12 +105,17 @@ class Cube:
             If something cannot be given in the unit asked for.
         ArchiveDamaged
         """
-        rows = list(self.archive.rows(self.result))
-        for row in rows:
+        yield from self._images()
+        yield from self._spectra()
+
+    def _images(self) -> Iterator[CubePart]:
+        for row in self.archive.rows(self.result):
             part = self._image(row) if isinstance(row, ImageRow) else None
             if part is not None:
                 yield part
-        for row in rows:
+
+    def _spectra(self) -> Iterator[CubePart]:
+        for row in self.archive.rows(self.result):
             part = self._spectrum(row) if isinstance(row, FiberRow) else None
             if part is not None:
                 yield part
@@ -129,6 +135,31 @@ class Cube:
         from corecube.archive.cubefiles import write_cube
 
         return write_cube(self, self.about, Path(path))
+
+    def on_pixels(self, size: int, scale: float) -> Stack:
+        """Return the images resampled onto common pixels around the position that was asked for.
+
+        See `corecube.archive.cubegrid.stack_images`.
+
+        Raises
+        ------
+        QueryError
+            If no one position was asked for, or size or scale are not possible.
+        """
+        from corecube.archive.cubegrid import stack_images
+
+        if self.result.center is None:
+            raise QueryError("common pixels lie around one position; none was asked for")
+        return stack_images(self._images(), *self.result.center, size, scale)
+
+    def on_bins(self) -> Stack:
+        """Return the spectra of one logarithmic grid in one array, over all of their bins.
+
+        See `corecube.archive.cubegrid.stack_spectra`; nothing is resampled.
+        """
+        from corecube.archive.cubegrid import stack_spectra
+
+        return stack_spectra(self._spectra())
 
     # -- images ------------------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ def spectrum_level(
         whole = np.power(10.0, wave.step * index, dtype=np.float64)
     else:
         whole = np.append(edges[begins], edges[-1])
-    good = valid(mask) & np.isfinite(flux) & np.isfinite(error)
+    good = valid(mask) & np.isfinite(flux) & np.isfinite(error) & np.isfinite(widths)
     weight = np.where(good, widths, 0.0)
 
     def summed(values: npt.NDArray[Any]) -> FloatArray:

@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose
 
 from corecube.archive import open_archive
 from corecube.archive.cubefiles import read_cube, write_cube
+from corecube.archive.cubegrid import stack_images, stack_spectra
 from corecube.archive.cubeparts import CubePart
 from corecube.archive.cubes import level_cards
 from corecube.archive.cubeunits import to_nanomaggies
@@ -297,3 +298,84 @@ def test_cards_of_levels() -> None:
     cards = level_cards(CARDS, 3)
     assert cards["CRPIX1"] == (20.5 - 0.5) / 8 + 0.5 and cards["CD1_2"] == 8 * 1.1e-4
     assert {k: v for k, v in level_cards(CARDS, 0).items()} == CARDS
+
+
+# -- one grid --------------------------------------------------------------------------------------
+
+
+def test_spectra_on_common_bins(night: Path, store: Any, fibers: Any) -> None:
+    other: Fibers = fibers(
+        "more", 1, 300, wave=Spectral.log_grid(35903, 300, "vacuum"), ra=np.full(1, 150.0),
+        dec=np.full(1, 20.0),
+    )  # fmt: skip
+    linear: Fibers = fibers("plain", 1, 50, ra=np.full(1, 150.0), dec=np.full(1, 20.0))
+    unit = "1e-17 erg / (Angstrom s cm2)"
+    store("other", [replace(other, unit=unit), replace(linear, unit=unit)])
+    with open_archive(night) as archive:
+        cube = archive.cube((150.0, 20.0), level=2)
+        parts = list(cube)
+        assert cube.on_bins().names == stack_spectra(parts).names
+    stack = stack_spectra(parts)
+    assert stack.left_out == ("lab/other/plain/plain-0",) and len(stack.names) == 3
+    assert stack.edges is not None and stack.unit == "nanomaggy"
+    first = 35903 >> 2
+    for row, name in enumerate(stack.names):
+        (part,) = (part for part in parts if part.name == name)
+        where = np.s_[part.first[0] - first : part.first[0] - first + part.flux.size]
+        assert np.array_equal(stack.flux[row, where], part.flux.astype("f8"), equal_nan=True)
+        assert part.edges is not None
+        assert_allclose(stack.edges[where.start : where.stop + 1], part.edges, rtol=1e-14)
+        outside = np.ones(stack.flux.shape[1], bool)
+        outside[where] = False
+        assert np.isnan(stack.flux[row, outside]).all() and not stack.coverage[row, outside].any()
+
+
+def test_images_on_common_pixels(place: Path, store: Any, image: Any) -> None:
+    """A smooth sky stays what it is, its sum is conserved, and errors have the right size."""
+    y, x = np.mgrid[:80, :90]
+    cards = CARDS | {"CRPIX1": 45.0, "CRPIX2": 40.0}
+    bump = 5 + 100 * np.exp(-((x - 44.0) ** 2 + (y - 39.0) ** 2) / (2 * 4.0**2))
+    frame = replace(
+        image("r", (80, 90), unit="nanomaggy", cards=cards, footprint=outline(cards, (80, 90))),
+        flux=bump.astype("f4"), error=np.full((80, 90), 0.5, "f4"),
+        mask=np.zeros((80, 90), "u4"),
+    )  # fmt: skip
+    store("night", [frame])
+    pixel = float(np.sqrt(abs(np.linalg.det([[1.0e-5, 1.1e-4], [1.1e-4, -1.0e-5]])))) * 3600
+    with open_archive(place) as archive:
+        parts = list(archive.cube((150.0, 20.0), size=80))
+    for scale in (0.45, 0.6):
+        stack = stack_images(parts, 150.0, 20.0, 45, scale)
+        (flux,), (error,), (coverage,) = stack.flux, stack.error, stack.coverage
+        assert_allclose(coverage, 1.0, atol=1e-12)
+        # 5 on the sky is 5 on every pixel; the bump moves by less than its curvature allows
+        assert_allclose(flux[[0, -1], [0, -1]], 5.0, atol=0.3)
+        total = ((flux - 5.0) * (scale / pixel) ** 2).sum()
+        assert total == pytest.approx((bump - 5).sum(), rel=2e-3)  # areas to 1/64
+        pixels = stack.about["pixels"]["lab/night/r"]
+        assert_allclose(np.median(error), 0.5 / np.sqrt(pixels), rtol=0.05)
+        assert stack.cards is not None
+        j, i = np.unravel_index(int(np.argmax(flux)), flux.shape)
+        assert (int(i), int(j)) == (22, 22)
+    with pytest.raises(QueryError, match="not possible"):
+        stack_images(parts, 150.0, 20.0, 0, 1.0)
+    with pytest.raises(QueryError, match="do not go into one array"):
+        stack_images([parts[0], replace(parts[0], unit="adu")], 150.0, 20.0, 3, 1.0)
+
+
+def test_the_own_grid_of_an_image_gives_the_image(place: Path, store: Any, image: Any) -> None:
+    cards = CARDS | {
+        "CRPIX1": 20.0, "CRPIX2": 20.0, "CD1_1": -1.1e-4, "CD1_2": 0.0, "CD2_1": 0.0,
+        "CD2_2": 1.1e-4,
+    }  # fmt: skip
+    frame = image("r", (39, 39), unit="nanomaggy", cards=cards, footprint=outline(cards, (39, 39)))
+    mask = np.zeros((39, 39), "u4")
+    mask[10, 12] = 1
+    store("night", [replace(frame, mask=mask)])
+    with open_archive(place) as archive:
+        parts = list(archive.cube((150.0, 20.0), size=39))
+    stack = stack_images(parts, 150.0, 20.0, 39, 1.1e-4 * 3600)
+    assert_allclose(stack.flux[0], parts[0].flux, rtol=1e-12)
+    assert_allclose(stack.error[0], parts[0].error, rtol=1e-12)
+    assert stack.coverage[0, 10, 12] == 0 and np.isnan(stack.flux[0, 10, 12])
+    assert stack.mask[0, 10, 12] == 1 and np.count_nonzero(stack.mask) == 1

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corecube.archive.regions import Box
+from corecube.errors import QueryError
+
 Cli = Any
 
 pytestmark = pytest.mark.xdist_group("sdss")
@@ -291,3 +294,27 @@ def test_cubes_that_cannot_be(
     done = cli("query", archive, *STAR, *given)
     assert done.code == 2 and line in done.err, done.err
     assert not list(tmp_path.glob("a.*"))
+
+
+def test_the_frames_of_the_star_on_common_pixels(archive: Path) -> None:
+    from corecube.archive import open_archive
+
+    with open_archive(archive) as opened:
+        stack = opened.cube(" ".join(STAR), size=80).on_pixels(41, 0.5)
+        spectra = opened.cube(" ".join(STAR), level=3).on_bins()
+        with pytest.raises(QueryError, match="one position"):
+            opened.cube(Box(38.30, 38.31, -0.14, -0.13)).on_pixels(41, 0.5)
+    assert stack.flux.shape == (6, 41, 41) and (stack.coverage > 0.999).all()
+    # the star is in the middle of all six, within the 0.5 arcsec of a pixel and the proper motion
+    for name, flux in zip(stack.names, stack.flux, strict=True):
+        row, column = (int(k) for k in np.unravel_index(int(np.argmax(flux)), flux.shape))
+        assert max(abs(row - 20), abs(column - 20)) <= 1, name
+        # within 7.36 arcsec of the star; golden values by another program
+        y, x = np.mgrid[:41, :41] - 20.0
+        near = np.hypot(x, y) * 0.5 < 7.36
+        total = flux[near].sum() * (0.5 / 0.396) ** 2
+        golden = {"u": 19.937, "g": 48.990, "r": 70.892, "i": 83.230, "z": 87.266}
+        # pixels of 0.3960 to 0.3963 arcsec, another edge of the circle, the sky's noise there
+        assert total == pytest.approx(golden[name[-1]], rel=0.04), name
+    assert spectra.flux.shape == (3, (40147 >> 3) - (35520 >> 3) + 1)
+    assert spectra.left_out == ()

@@ -8,7 +8,7 @@ a pixel that came out low gets a small error too, so the mean of these pulls is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +63,7 @@ def blocks(values: Floats, level: int) -> Floats:
     return np.asarray(cut.sum(axis=(1, 3)))
 
 
-def of_frame(image: Any, truth: dict[str, Any], band: str) -> Iterator[Pulls]:
+def of_frame(image: Any, truth: Mapping[str, Any], band: str) -> Iterator[Pulls]:
     electronics = truth["electronics"][band]
     gain, dark = electronics["gain"], electronics["dark_variance"]
     per_dn = image.calibration["flux_per_dn"].values.astype(np.float64)
