@@ -168,10 +168,14 @@ def _of_image(row: ImageRow, asked: Asked) -> tuple[Frame, dict[str, Any], list[
         "times": times_of(image.times),
         **_common(row, image, factors, check),
     }
-    return image, numbers, [
-        *drawn.image_panels(image, row.name),
-        *_more(image, factors, check, row.name),
-    ]
+    return (
+        image,
+        numbers,
+        [
+            *drawn.image_panels(image, row.name),
+            *_more(image, factors, check, row.name),
+        ],
+    )
 
 
 def _of_fiber(row: FiberRow, asked: Asked) -> tuple[Frame, dict[str, Any], list[Panel]]:

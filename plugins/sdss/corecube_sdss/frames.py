@@ -236,8 +236,7 @@ def _band(header: Header) -> str:
     band = header.string("FILTER")
     if len(band) != 1 or band not in FILTERS:
         raise FileNotUnderstood(
-            f"{header.where}: FILTER {band!r} is none of u, g, r, i, z; "
-            "fetch the file again"
+            f"{header.where}: FILTER {band!r} is none of u, g, r, i, z; fetch the file again"
         )
     return band
 

@@ -114,8 +114,14 @@ def _pictures(
         ("sky", "Sky that was subtracted", "sky", sky, "adu", False),
         ("counts", "Counts, flat-fielded, with sky", "counts", whole, "adu", True),
         ("electrons", "Electrons with sky", "electrons", whole * inputs.gain, "electron", True),
-        ("counts-error", "Error (1 sigma) of the counts", "error", np.where(good, error, np.nan),
-         "adu", True),
+        (
+            "counts-error",
+            "Error (1 sigma) of the counts",
+            "error",
+            np.where(good, error, np.nan),
+            "adu",
+            True,
+        ),
     ]
     panels = []
     for name, title, label, values, unit, log in shown:
