@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.errors import FrameError
-from corecube.frames import check_name
+from corecube.frames import Array, check_name
 from corecube.units import check
 
 SubjectKind = Literal["shot", "image", "fiber"]
@@ -147,10 +147,15 @@ class Figures:
     numbers : mapping
         Plain JSON; names of the field, with units in the names or beside the values.
     panels : tuple of Panel
+    arrays : mapping of name to Array
+        What the instrument makes of a frame, in full: the report has shape, unit, median and so on
+        of each. Of an array of the frame's shape minimum to maximum are of the pixels that no
+        plane excludes.
     """
 
     numbers: Mapping[str, Any] = field(default_factory=dict)
     panels: tuple[Panel, ...] = ()
+    arrays: Mapping[str, Array] = field(default_factory=dict)
 
 
 def block_means(values: FloatArray, side: int = 1100) -> tuple[npt.NDArray[np.float64], int]:

@@ -8,7 +8,7 @@ off it and never compares equal between files (SDSS data model, page "spec").
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -136,6 +136,16 @@ class Spectral:
             return np.power(10.0, self.traces.evaluate(where), dtype=np.float64)
         exponent = self.step * np.arange(self.first, self.first + self.count, dtype=np.float64)
         return np.power(10.0, exponent, dtype=np.float64)
+
+    def part(self, first: int, last: int) -> Spectral:
+        """Return the wavelengths of the pixels `first` to `last` (exclusive) of one spectrum.
+
+        Of several rows the first is taken; traces become values.
+        """
+        if self.is_grid:
+            return replace(self, first=self.first + first, count=last - first)
+        values = np.atleast_2d(self.wavelength())[0, first:last]
+        return Spectral(values, unit=self.unit, medium=self.medium, specsys=self.specsys)
 
     def describe(self) -> dict[str, Any]:
         """Return everything but `values` and the traces' coefficients as plain JSON."""

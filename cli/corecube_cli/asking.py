@@ -19,6 +19,7 @@ from corecube_cli.console import count
 
 if TYPE_CHECKING:
     from corecube.archive import Archive
+    from corecube.archive.regions import Region
     from corecube.positions import PositionTable
 
 SAME_PLACE = 2.0
@@ -58,6 +59,10 @@ class Answer:
         Targets of a file of positions that have no match, and why; plain JSON.
     skipped : list of dict
         Rows of the file that hold no position.
+    result : Result or None
+        Of one question; None for a file of positions.
+    region : Region or None
+        That was asked for, where it was no position.
     """
 
     fibers: Rows
@@ -67,6 +72,8 @@ class Answer:
     asked: dict[str, Any] = field(default_factory=dict)
     unmatched: list[dict[str, Any]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    result: Result | None = None
+    region: Region | None = None
 
     def __len__(self) -> int:
         """Return the number of fibres and images."""
@@ -117,10 +124,12 @@ def _place_of(name: str, rows: Sequence[Row]) -> tuple[float, float] | None:
     return first
 
 
-def answer_of(archive: Archive, result: Result, asked: dict[str, Any]) -> Answer:
+def answer_of(
+    archive: Archive, result: Result, asked: dict[str, Any], region: Region | None = None
+) -> Answer:
     """Return a result of the archive as an answer."""
     fibers, images = _founds(archive, result)
-    return Answer(result.fibers, result.images, fibers, images, asked)
+    return Answer(result.fibers, result.images, fibers, images, asked, result=result, region=region)
 
 
 def _founds(

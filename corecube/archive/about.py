@@ -8,6 +8,7 @@ from typing import Any, Final
 from corecube.archive.inside import open_file
 from corecube.archive.jsontext import conform, loads
 from corecube.archive.layout import DESCRIPTION, PROFILES
+from corecube.archive.pyramid import MOST_LEVELS
 from corecube.archive.rounding import FEWEST, MOST
 from corecube.errors import ArchiveDamaged, ArchiveTooNew
 
@@ -60,3 +61,17 @@ def error_bits_of(archive: Path) -> int | None:
     if bits is not None and not (type(bits) is int and FEWEST <= bits <= MOST):
         raise ArchiveDamaged(f"{archive / DESCRIPTION}: is damaged; run 'corecube repair'")
     return bits
+
+
+def levels_of(archive: Path) -> int | None:
+    """Return how many levels the images of an archive have, None for as many as suit their size.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If its description is damaged or missing.
+    """
+    levels: int | None = read_about(archive).get("levels")
+    if levels is not None and not (type(levels) is int and 0 <= levels <= MOST_LEVELS):
+        raise ArchiveDamaged(f"{archive / DESCRIPTION}: is damaged; run 'corecube repair'")
+    return levels

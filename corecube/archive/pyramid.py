@@ -14,6 +14,9 @@ from corecube.masks import EXCLUDING, MaskArray, valid
 SMALLEST: Final = 128
 """Pixels along the longer side below which no further level is made."""
 
+MOST_LEVELS: Final = 24
+"""2**24 pixels along a side: more than any image has."""
+
 _ROWS: Final = 64
 """Rows of the full image that are worked on together; even."""
 
@@ -42,8 +45,18 @@ class Level:
     coverage: npt.NDArray[np.float32] | None
 
 
-def level_count(shape: tuple[int, int]) -> int:
-    """Return how many levels an image of this shape has."""
+def level_count(shape: tuple[int, int], wanted: int | None = None) -> int:
+    """Return how many levels an image of this shape has.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    wanted : int, optional
+        So many, but none beyond that of a single pixel; if not given, those whose longer side
+        has 128 pixels or more.
+    """
+    if wanted is not None:
+        return min(wanted, (max(*shape, 1) - 1).bit_length())
     count = 0
     while max(shape) >> (count + 1) >= SMALLEST:
         count += 1

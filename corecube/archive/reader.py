@@ -24,6 +24,7 @@ from corecube.errors import ArchiveDamaged, ArchiveMissing
 
 if TYPE_CHECKING:
     from corecube.angles import Position
+    from corecube.archive.cubes import Cube
     from corecube.archive.names import Row
     from corecube.archive.query import Result
     from corecube.tabular import Rows
@@ -306,6 +307,53 @@ class Archive:
         wanted = Select.of(**select)
         targets = Targets.of(positions, parse_radius(radius) if isinstance(radius, str) else radius)
         return self._retry(lambda: search(self, None, targets, wanted))
+
+    def cube(
+        self,
+        place: Position | tuple[float, float] | str | Region,
+        *,
+        level: int = 0,
+        wavelength: tuple[float, float] | None = None,
+        size: int | None = None,
+        radius: float | str | None = None,
+        unit: str = "nanomaggy",
+        **select: Any,
+    ) -> Cube:
+        """Return every image and spectrum of a region at one resolution, part by part.
+
+        Iterating reads the parts (`corecube.archive.cubeparts.CubePart`); ``cube.write(path)``
+        makes one HDF5 or FITS file of them, which `corecube.archive.cubefiles.read_cube` reads.
+
+        Parameters
+        ----------
+        place : str, Position, (ra, dec) in ICRS degrees, or a region
+            Of images are given the blocks that touch the square of `size` pixels around a
+            position, or the box around a region.
+        level : int
+            0 gives all pixels, each further level means of twice as many along each axis, also
+            levels that the archive does not store.
+        wavelength : (float, float), optional
+            Angstrom; only bins of spectra that reach into it. It does not choose images: `bands`
+            does.
+        size : int, optional
+            Of the square, pixels of the image; 64 with neither `size` nor `radius`.
+        radius : str or float, optional
+            Of the cone in which fibres are taken, ``"2 arcsec"`` if not given. Without `size`
+            images are cut to it too.
+        unit : {"nanomaggy", "stored"}
+            All in nanomaggies (images per original pixel; spectra as densities per frequency,
+            f_lambda lambda**2 / c), or as stored.
+        **select
+            See `corecube.archive.selection.Select`.
+
+        Raises
+        ------
+        QueryError
+        """
+        from corecube.archive.cubes import Cube, region_of
+
+        result, region = region_of(self, place, radius, size, select)
+        return Cube(self, result, region, level, wavelength, unit)
 
     def everything(self, **select: Any) -> Result:
         """Return all fibres and images that the filters select, also those without a position."""

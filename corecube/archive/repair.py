@@ -20,7 +20,7 @@ import numpy as np
 
 from corecube.archive import leftovers, recordlog, skyindex, skyrun, skyverify
 from corecube.archive import manifest as manifests
-from corecube.archive.about import error_bits_of, read_about
+from corecube.archive.about import error_bits_of, levels_of, read_about
 from corecube.archive.catalogue import Catalogue, ShotRecord, positions_of, record_of
 from corecube.archive.durable import (
     FileStamp,
@@ -190,6 +190,7 @@ class _Repair:
             if about["profile"] not in PROFILES:
                 raise ArchiveDamaged(f"{self.path}: has no profile '{about['profile']}'")
             error_bits_of(self.path)
+            levels_of(self.path)
         except ArchiveTooNew:
             raise
         except ArchiveDamaged:
@@ -202,14 +203,15 @@ class _Repair:
             self.done.made.append("the description of the archive")
 
     def _profile(self) -> dict[str, Any]:
-        """Return the profile, and the bits of errors, that the first sound shot was made with."""
+        """Return profile, bits of errors and levels that the first sound shot was made with."""
         for file in sorted((self.path / SHOTS).rglob("*.h5")):
             with suppress(CorecubeError, OSError), StoredShot(file) as shot:
                 about = shot.description
                 return {
                     "profile": about.get("profile", PLAIN), "error_bits": about.get("error_bits"),
+                    "levels": about.get("levels"),
                 }  # fmt: skip
-        return {"profile": PLAIN, "error_bits": None}
+        return {"profile": PLAIN, "error_bits": None, "levels": None}
 
     def _known(self) -> list[ShotRecord] | None:
         """Return the records of the catalogue, None if it cannot be read."""

@@ -46,10 +46,19 @@ class ShotWriter:
         That of the archive: `layout.PLAIN` or `layout.SMALL`.
     error_bits : int, optional
         Bits of the mantissa that are kept of errors; all if not given.
+    levels : int, optional
+        Levels of the pyramid of each image; as many as suit its size if not given.
     """
 
-    def __init__(self, path: Path, profile: str = PLAIN, error_bits: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        profile: str = PLAIN,
+        error_bits: int | None = None,
+        levels: int | None = None,
+    ) -> None:
         self.path = path
+        self.levels = levels
         self.error_bits = error_bits
         self.small = profile == SMALL
         self._file = hdf5.open_file(path, "w")
@@ -155,7 +164,7 @@ class ShotWriter:
             "times": [*image.times.span, image.times.quality],
             "rows_timed": bool(start.ndim),
             "recipe": None if recipe is None else vars(recipe) | {},
-            "levels": pyramid.level_count((image.flux.shape[0], image.flux.shape[1])),
+            "levels": self._count(image),
             "level_parts": parts,
             "bits": {name: bits.planes for name, bits in image.bits.items()},
             "layers": {name: self._linked(layer) for name, layer in image.layers.items()},
@@ -177,9 +186,12 @@ class ShotWriter:
         tiles = chunks.image_chunks(values.shape)
         self._store(path, values, tiles, unit=unit, axes=("y", "x"), compact=self.small)
 
+    def _count(self, image: Image) -> int:
+        return pyramid.level_count((image.flux.shape[0], image.flux.shape[1]), self.levels)
+
     def _pyramid(self, where: str, image: Image) -> None:
         assert image.error is not None and image.mask is not None
-        for level in pyramid.levels(image.flux, image.error, image.mask):
+        for level in pyramid.levels(image.flux, image.error, image.mask, self._count(image)):
             below = f"{where}/pyramid/{level.level}"
             self._plane(f"{below}/flux", level.flux, image.unit)
             self._plane(f"{below}/error", level.error, image.unit)
@@ -349,7 +361,7 @@ class ShotWriter:
         links = [vars(link) | {} for link in self._links]
         return {
             "format": FORMAT, "profile": SMALL if self.small else PLAIN,
-            "error_bits": self.error_bits, **more,
+            "error_bits": self.error_bits, "levels": self.levels, **more,
             "images": self._images, "groups": self._closed, "links": links,
             "arrays": self._arrays,
         }  # fmt: skip

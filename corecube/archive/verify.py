@@ -12,7 +12,7 @@ import numpy as np
 
 from corecube import hdf5
 from corecube.archive import chunks, latemasks, links, recordlog, skyverify
-from corecube.archive.about import error_bits_of, profile_of
+from corecube.archive.about import error_bits_of, levels_of, profile_of
 from corecube.archive.catalogue import ShotRecord, positions_of
 from corecube.archive.durable import sha256_file
 from corecube.archive.inside import inside
@@ -126,6 +126,7 @@ def _check_index(archive: Archive, state: State, quick: bool) -> Iterator[Damage
     try:
         profile_of(archive.path)
         error_bits_of(archive.path)
+        levels_of(archive.path)
         recordlog.read(archive.path, state.manifest.sources)
         load_state(archive.path, state.manifest)
     except CorecubeError as error:

@@ -90,7 +90,9 @@ class InstrumentState:
         return cls(tuple(FileInfo.from_json(i) for i in data["waiting"]), data["failed"])
 
 
-def create(path: Path, profile: str = PLAIN, error_bits: int | None = None) -> None:
+def create(
+    path: Path, profile: str = PLAIN, error_bits: int | None = None, levels: int | None = None
+) -> None:
     """Make an empty archive; one that is there stays as it is.
 
     Parameters
@@ -100,6 +102,8 @@ def create(path: Path, profile: str = PLAIN, error_bits: int | None = None) -> N
         `layout.PLAIN` or `layout.SMALL`; it holds for all that will ever be stored in it.
     error_bits : int, optional
         Bits of the mantissa that are kept of errors, likewise; all if not given.
+    levels : int, optional
+        Levels of the pyramid of each image, likewise; as many as suit its size if not given.
 
     Raises
     ------
@@ -127,7 +131,7 @@ def create(path: Path, profile: str = PLAIN, error_bits: int | None = None) -> N
         if (path / MANIFEST).exists():  # another process was faster
             return
         about = {
-            "format": FORMAT, "profile": profile, "error_bits": error_bits,
+            "format": FORMAT, "profile": profile, "error_bits": error_bits, "levels": levels,
             "uuid": str(uuid.uuid4()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }  # fmt: skip

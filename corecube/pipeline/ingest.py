@@ -15,7 +15,7 @@ from corecube import config as configuration
 from corecube import scheduler
 from corecube.archive import leftovers
 from corecube.archive import manifest as manifests
-from corecube.archive.about import error_bits_of, profile_of
+from corecube.archive.about import error_bits_of, levels_of, profile_of
 from corecube.archive.catalogue import Catalogue
 from corecube.archive.durable import FileStamp, sync_directory
 from corecube.archive.layout import PLAIN
@@ -67,6 +67,9 @@ class Options:
     error_bits : int or None
         Bits of the mantissa that an archive that is made keeps of errors: all (if None) or
         `rounding.FEWEST` to `rounding.MOST`. One that is there must keep as many.
+    levels : int or None
+        Levels of the pyramids that an archive that is made stores: as many as suit the size of an
+        image (if None), or so many. One that is there must store as many.
     apart : bool
         Read HDF5 files, whose C library a file may crash, in worker processes alone, also with one
         job. A script that asks for it needs the ``if __name__ == "__main__":`` of multiprocessing.
@@ -81,6 +84,7 @@ class Options:
     limit: int | None = None
     profile: str | None = None
     error_bits: int | None = None
+    levels: int | None = None
     apart: bool = False
 
 
@@ -172,6 +176,7 @@ class _Ingest:
     told: set[str] = field(default_factory=set)
     profile: str = PLAIN
     error_bits: int | None = None
+    levels: int | None = None
 
     def run(self, paths: list[str]) -> Report:
         self.plain = configuration.to_json(self.config)
@@ -212,6 +217,7 @@ class _Ingest:
         """Look up the archive's profile and refuse another one."""
         self.profile = profile_of(self.archive)
         self.error_bits = error_bits_of(self.archive)
+        self.levels = levels_of(self.archive)
         if self.options.profile not in (None, self.profile):
             raise ConfigurationError(
                 f"{self.archive}: has the profile '{self.profile}', which was chosen when it was "
@@ -222,6 +228,12 @@ class _Ingest:
             raise ConfigurationError(
                 f"{self.archive}: keeps {kept} bits of errors, which was chosen when it was made; "
                 f"leave {self.options.error_bits} out, or make another archive"
+            )
+        if self.options.levels not in (None, self.levels):
+            kept = "as many levels as suit" if self.levels is None else f"{self.levels} levels of"
+            raise ConfigurationError(
+                f"{self.archive}: stores {kept} each image, which was chosen when it was made; "
+                f"leave {self.options.levels} out, or make another archive"
             )
 
     def _identified(self, paths: list[str], stored: Stored) -> list[FileInfo]:
@@ -265,7 +277,8 @@ class _Ingest:
     # -- the work ----------------------------------------------------------------------------
 
     def _work(self, infos: list[FileInfo], generation: int, stop: _Stop) -> None:
-        create(self.archive, self.options.profile or PLAIN, self.options.error_bits)
+        wanted = self.options
+        create(self.archive, wanted.profile or PLAIN, wanted.error_bits, wanted.levels)
         self._agree()  # another process may have made it meanwhile
         with ArchiveWriter(self.archive) as writer:
             if writer.manifest.generation != max(generation, 0):
@@ -340,6 +353,7 @@ class _Ingest:
             needs={key: record.file for key, record in job.needs.items()},
             profile=self.profile,
             error_bits=self.error_bits,
+            levels=self.levels,
         )
         return vars(task) | {}
 

@@ -67,6 +67,8 @@ class Task:
         Of the archive.
     error_bits : int or None
         Bits that the archive keeps of errors.
+    levels : int or None
+        Levels that its images have.
     """
 
     instrument: str
@@ -81,6 +83,7 @@ class Task:
     needs: dict[str, str] = field(default_factory=dict)
     profile: str = PLAIN
     error_bits: int | None = None
+    levels: int | None = None
 
 
 def make_shot(data: dict[str, Any]) -> dict[str, Any]:
@@ -218,7 +221,8 @@ class _Maker:
 
     def _writer(self) -> ShotWriter:
         try:
-            return ShotWriter(self.temporary, self.task.profile, self.task.error_bits)
+            task = self.task
+            return ShotWriter(self.temporary, task.profile, task.error_bits, task.levels)
         except (OSError, hdf5.library().HDF5ExtError) as error:
             raise NoSpace(
                 f"{self.temporary.parent}: no file can be made there; see to its permissions and "

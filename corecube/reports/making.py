@@ -10,7 +10,7 @@ from corecube.archive.names import FiberRow, ImageRow, Row, ShotRow
 from corecube.archive.shotfile import StoredShot
 from corecube.errors import FrameError
 from corecube.figures import Figures, Panel, Subject
-from corecube.frames import Factor, Frame, NoiseCheck
+from corecube.frames import Array, Factor, Frame, NoiseCheck
 from corecube.plugins import Caller
 from corecube.reports import panels as drawn
 from corecube.reports.asking import Asked
@@ -18,9 +18,11 @@ from corecube.reports.numbers import (
     check_row,
     factor_row,
     inside_of,
+    levels_of,
     number,
     place_of,
     plain,
+    products_of,
     times_of,
     values_of,
     wavelengths_of,
@@ -61,7 +63,11 @@ class Report:
 
 
 def report(
-    row: Row, caller: Caller | None = None, missing: str = "", current: Any = None
+    row: Row,
+    caller: Caller | None = None,
+    missing: str = "",
+    current: Any = None,
+    levels: int | None = None,
 ) -> Report:
     """Report on a shot, an image or a fibre of an archive.
 
@@ -75,6 +81,9 @@ def report(
         Why there is no `caller`.
     current : dataclass, optional
         The instrument's settings of today, of which those that change no number are used.
+    levels : int, optional
+        Levels of an image or spectrum to report on; if not given as many as an archive stores of
+        an image of that size.
 
     Raises
     ------
@@ -83,17 +92,22 @@ def report(
     """
     shot = row.archive.shot(row.record)
     asked = Asked(shot, caller, missing, current)
+    frame: Frame | None = None
     if isinstance(row, ShotRow):
         subject = Subject()
         numbers, panels = _of_shot(row, shot, asked)
     elif isinstance(row, ImageRow):
         subject = Subject("image", row.image)
-        numbers, panels = _of_image(row, asked)
+        frame, numbers, panels = _of_image(row, asked)
     else:
         subject = Subject("fiber", row.group, row.row)
-        numbers, panels = _of_fiber(row, asked)
+        frame, numbers, panels = _of_fiber(row, asked)
     own = asked.figures(subject)
     own_numbers = _own_numbers(own, asked)
+    if frame is not None:
+        numbers |= {"products": products_of(frame, _own_arrays(own, asked))}
+        numbers["levels"], more = _levels(frame, row.name, levels)
+        panels += more
     everything = drawn.named_apart((*panels, *own.panels))
     whole = {
         "report": LAYOUT,
@@ -126,7 +140,23 @@ def _own_numbers(own: Figures, asked: Asked) -> Any:
         return {}
 
 
-def _of_image(row: ImageRow, asked: Asked) -> tuple[dict[str, Any], list[Panel]]:
+def _own_arrays(own: Figures, asked: Asked) -> dict[str, Array]:
+    given: dict[str, Any] = dict(own.arrays)
+    wrong = [name for name, array in given.items() if not isinstance(array, Array)]
+    if wrong:
+        asked.fault("report", f"gives arrays that are no corecube.frames.Array: {wrong[0]}")
+        return {}
+    return given
+
+
+def _levels(
+    frame: Frame, title: str, count: int | None
+) -> tuple[list[dict[str, Any]], list[Panel]]:
+    rows, levels = levels_of(frame, count)
+    return rows, [drawn.level_panel(frame, level, title) for level in levels]
+
+
+def _of_image(row: ImageRow, asked: Asked) -> tuple[Frame, dict[str, Any], list[Panel]]:
     image = row.frame()
     factors, check = asked.factors(image), asked.check(image)
     numbers = {
@@ -138,13 +168,17 @@ def _of_image(row: ImageRow, asked: Asked) -> tuple[dict[str, Any], list[Panel]]
         "times": times_of(image.times),
         **_common(row, image, factors, check),
     }
-    return numbers, [
-        *drawn.image_panels(image, row.name),
-        *_more(image, factors, check, row.name),
-    ]
+    return (
+        image,
+        numbers,
+        [
+            *drawn.image_panels(image, row.name),
+            *_more(image, factors, check, row.name),
+        ],
+    )
 
 
-def _of_fiber(row: FiberRow, asked: Asked) -> tuple[dict[str, Any], list[Panel]]:
+def _of_fiber(row: FiberRow, asked: Asked) -> tuple[Frame, dict[str, Any], list[Panel]]:
     fibers = row.spectrum()
     factors, check = asked.factors(fibers), asked.check(fibers)
     children = row.related()
@@ -174,7 +208,7 @@ def _of_fiber(row: FiberRow, asked: Asked) -> tuple[dict[str, Any], list[Panel]]
         **_common(row, fibers, factors, check),
     }  # fmt: skip
     panels = [*drawn.fiber_panels(fibers, title), *_children(children, title)]
-    return numbers, [*panels, *_more(fibers, factors, check, title)]
+    return fibers, numbers, [*panels, *_more(fibers, factors, check, title)]
 
 
 def _children(children: Sequence[FiberRow], title: str) -> list[Panel]:

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube import masks
+from corecube.archive import pyramid
+from corecube.archive.spectrallevels import spectrum_level
 from corecube.errors import FrameError
 from corecube.frames import Array, Bits, Factor, Fibers, Frame, Image, NoiseCheck
 from corecube.text import number_text
@@ -131,23 +133,114 @@ def inside_of(frame: Frame) -> BoolArray:
     return inside
 
 
-def values_of(frame: Frame) -> dict[str, Any]:
-    """Return what a report says of the pixels of a frame: arrays, mask planes, bits."""
-    assert frame.error is not None and frame.mask is not None
-    inside = inside_of(frame)
-    good = inside & masks.valid(frame.mask)
-    whole = bool(inside.all())
+class _Rows:
+    """What a report says of arrays that belong to a frame."""
 
-    def row(name: str, array: Array, own: bool) -> dict[str, Any]:
+    def __init__(self, frame: Frame) -> None:
+        assert frame.mask is not None
+        self.shape = frame.flux.shape
+        self.inside = inside_of(frame)
+        self.good = self.inside & masks.valid(frame.mask)
+        self.whole = bool(self.inside.all())
+
+    def __call__(self, name: str, array: Array, own: bool) -> dict[str, Any]:
+        """Return a row; `own`: an array of the frame's shape has its pixels."""
         values = np.asarray(array.values)
-        fits = own and values.shape == frame.flux.shape
-        kept = (None if whole else inside, good) if fits else (None, None)
+        fits = own and values.shape == self.shape
+        kept = (None if self.whole else self.inside, self.good) if fits else (None, None)
         link = {} if array.link is None else {"link": dict(vars(array.link))}
         return {
             "name": name, "unit": array.unit, "axes": list(array.axes), **statistics(values, *kept),
             "description": array.description, **link,
         }  # fmt: skip
 
+
+def products_of(frame: Frame, own: Mapping[str, Array]) -> list[dict[str, Any]]:
+    """Return what a report says of arrays that are made of a frame.
+
+    Parameters
+    ----------
+    frame : Frame
+        Of which error over signal is made, NaN where the flux is 0.
+    own : mapping of name to Array
+        What the instrument makes.
+    """
+    assert frame.error is not None
+    row = _Rows(frame)
+    axes = ("fiber", "wave") if isinstance(frame, Fibers) else ("y", "x")
+    said = "1-sigma error over the flux without its sign; not a number where the flux is 0."
+    ratio = Array(error_to_signal(frame.flux, frame.error), "", axes, said)
+    return [
+        row("error to signal", ratio, True),
+        *(row(name, array, True) for name, array in own.items()),
+    ]
+
+
+def error_to_signal(flux: npt.NDArray[Any], error: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return error / |flux|, NaN (and not 0 or infinity) where the flux is 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(error / np.where(flux == 0, np.nan, np.abs(flux)).astype(flux.dtype))
+
+
+def levels_of(frame: Frame, count: int | None = None) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Return what a report says of the levels of a frame, and the levels.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+        Of one row.
+    count : int, optional
+        How many; if not given until the longer side has less than 256 pixels, as archives store
+        them.
+
+    Returns
+    -------
+    rows : list of dict
+        Plain JSON: of flux, error and coverage of each level.
+    levels : list of Level or SpectrumLevel
+    """
+    assert frame.error is not None and frame.mask is not None
+    shape = (frame.flux.shape[0], frame.flux.shape[1])
+    count = pyramid.level_count(shape) if count is None else count
+    found: list[Any]
+    if isinstance(frame, Fibers):
+        part = _pixels_of(frame)
+        wave = frame.wave.part(part.start, part.stop) if part.stop > part.start else None
+        found = [] if wave is None else [
+            spectrum_level(
+                frame.flux[0, part], frame.error[0, part], frame.mask[0, part], wave, level,
+                part.start,
+            )
+            for level in range(1, count + 1)
+        ]  # fmt: skip
+    else:
+        found = list(pyramid.levels(frame.flux, frame.error, frame.mask, count))
+    rows = []
+    for level in found:
+        ny, nx = level.flux.shape if level.flux.ndim == 2 else (1, level.flux.size)
+        coverage = level.coverage
+        if coverage is None:
+            coverage = pyramid.size_coverage(shape, level.level)
+        rows.append({
+            "level": level.level, "pixels of the frame": 1 << level.level * (level.flux.ndim),
+            "shape": [ny, nx] if level.flux.ndim == 2 else [nx], "unit": frame.unit,
+            "flux": statistics(level.flux), "error": statistics(level.error),
+            "coverage": statistics(coverage),
+        })  # fmt: skip
+    return rows, found
+
+
+def _pixels_of(fibers: Fibers) -> slice:
+    """Return the pixels of one spectrum between its first and last wavelength."""
+    places = np.flatnonzero(inside_of(fibers)[0])
+    return slice(int(places[0]), int(places[-1]) + 1) if places.size else slice(0, 0)
+
+
+def values_of(frame: Frame) -> dict[str, Any]:
+    """Return what a report says of the pixels of a frame: arrays, mask planes, bits."""
+    assert frame.error is not None and frame.mask is not None
+    row = _Rows(frame)
+    inside, good = row.inside, row.good
     axes = ("fiber", "wave") if isinstance(frame, Fibers) else ("y", "x")
     return {
         "pixels": {

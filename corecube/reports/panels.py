@@ -14,7 +14,7 @@ from corecube import masks
 from corecube.archive import pyramid
 from corecube.figures import Panel, Series, block_means
 from corecube.frames import Factor, Fibers, Frame, Image, NoiseCheck
-from corecube.reports.numbers import BoolArray, inside_of, wavelengths_of
+from corecube.reports.numbers import BoolArray, error_to_signal, inside_of, wavelengths_of
 
 SIDE: Final = 1100
 """Pixels along the longer side of a picture; larger images are shown as means of blocks."""
@@ -58,8 +58,7 @@ def image_panels(image: Image, title: str, side: int = SIDE) -> Iterator[Panel]:
         name="error", title=f"Error (1 sigma) of {label}{means}", log=True,
         series=(Series("error", error, valid=good_error, masked=about),), **common,
     )  # fmt: skip
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = error / np.abs(flux)
+    ratio = error_to_signal(flux, error)
     zero = about if valid.size and not good.all() else "flux is zero"
     yield Panel(
         name="error-to-signal", title=f"Error over signal of {label}{means}", log=True,
@@ -82,8 +81,7 @@ def fiber_panels(fibers: Fibers, title: str) -> Iterator[Panel]:
         name="flux", title=f"Flux of {title}", series=(line,), y_label="flux", y_unit=fibers.unit,
         **common,
     )  # fmt: skip
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = line.error / np.abs(line.y)
+    ratio = error_to_signal(line.y, line.error)
     yield Panel(
         name="error-to-signal", title=f"Error over signal of {title}",
         series=(
@@ -93,6 +91,40 @@ def fiber_panels(fibers: Fibers, title: str) -> Iterator[Panel]:
             ),
         ),
         y_label="error / |flux|", log=True, **common,
+    )  # fmt: skip
+
+
+def level_panel(frame: Frame, level: Any, title: str) -> Panel:
+    """Return the flux of a level: of an image a picture, of a spectrum a line with its band.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+    level : Level or SpectrumLevel
+    title : str
+    """
+    side = 1 << level.level
+    good = np.isfinite(level.flux)
+    if isinstance(frame, Fibers):
+        middle = (level.edges[:-1] + level.edges[1:]) / 2.0
+        line = Series(
+            "flux", level.flux, middle, error=level.error, valid=good,
+            masked="no good pixel in the bin",
+        )  # fmt: skip
+        return Panel(
+            name=f"level-{level.level}", title=f"Flux of {title}, means of {side} pixels",
+            kind="lines", series=(line,), y_label="flux", y_unit=frame.unit, **wave_axis(frame),
+        )  # fmt: skip
+    flux, block = block_means(level.flux, SIDE)
+    shown = flux[np.isfinite(flux)]
+    return Panel(
+        name=f"level-{level.level}", title=f"Flux of {title}, means of {side} x {side} pixels",
+        kind="image", x_label="column", y_label="row", x_unit="pix", y_unit=frame.unit,
+        log=bool(shown.size and np.count_nonzero(shown > 0) > MOSTLY * shown.size),
+        block=side * block,
+        series=(
+            Series("flux", flux, valid=np.isfinite(flux), masked="no good pixel in the block"),
+        ),
     )  # fmt: skip
 
 

@@ -146,3 +146,37 @@ def test_stored_pyramids_of_real_frames(stored: Any, row: tuple[Any, ...]) -> No
     assert np.allclose(coverage[-1], 0.5**level) and np.allclose(coverage[:-1], 1)
     total = (flux.astype("f8") * coverage).sum() * 4**level
     assert total == pytest.approx(shot.read(f"/images/{band}/flux").sum(dtype="f8"), rel=1e-6)
+
+
+@pytest.mark.parametrize(("wanted", "count"), [(None, 1), (0, 0), (3, 3), (20, 9)])
+@pytest.mark.parametrize("profile", ["plain", "small"])
+def test_an_archive_has_the_levels_that_were_asked_for(
+    tmp_path: Path, wanted: int | None, count: int, profile: str
+) -> None:
+    import corecube
+    from corecube.archive.verify import verify
+    from corecube.errors import ConfigurationError
+
+    caller = load("sdss")
+    options = {"rows": 64, "columns": 300, "stars": 1, "bands": "r", "spectra": 0, "packed": False}
+    (tmp_path / "raw").mkdir()
+    caller.call("simulate", directory=tmp_path / "raw", options=options, seed=3)
+    path, config = tmp_path / "a.corecube", caller.instrument.config()
+    paths = [str(tmp_path / "raw")]
+    ingest(paths, path, caller, config, Options(levels=wanted, profile=profile))
+    with corecube.open(path) as archive:
+        (record,) = archive.state.catalogue.by_identity.values()
+        shot = archive.shot(record)
+        assert shot.image("r")["levels"] == count
+        stored = {name.split("/")[4] for name in shot.description["arrays"] if "/pyramid/" in name}
+        expected = range(1, count + 1) if profile == "plain" else ()
+        assert stored == {str(number) for number in expected}
+        for number in range(1, count + 1):  # 300 columns: a single pixel at level 9
+            level = shot.level("r", number)
+            assert level.flux.shape == (-(-64 >> number), -(-300 >> number))
+        assert not any(damages for _, damages in verify(archive))
+    if wanted is not None:
+        for other in (None, wanted):
+            ingest(paths, path, caller, config, Options(levels=other))
+        with pytest.raises(ConfigurationError, match=f"stores {wanted} levels of each image"):
+            ingest(paths, path, caller, config, Options(levels=wanted + 1))

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corecube.archive.regions import Box
+from corecube.errors import QueryError
+
 Cli = Any
 
 pytestmark = pytest.mark.xdist_group("sdss")
@@ -166,3 +169,152 @@ def test_show_replays_the_factors_of_a_frame(cli: Cli, archive: Path) -> None:
     assert found["factors"][0]["minimum"] == 4.72
     assert found["noise check"]["width of pulls"] == pytest.approx(1, abs=0.05)
     assert found["times"]["start UTC"].startswith("2001-12-18T05:41:58")
+
+
+# the first row of the 64 x 64 squares of STAR_CUTOUTS, and their first column
+SQUARES = {
+    "2820-3-0122/u": (749, 458), "2820-3-0122/g": (747, 461), "2820-3-0122/r": (747, 450),
+    "2820-3-0122/i": (745, 453), "2820-3-0122/z": (745, 457), "4948-3-0199/u": (727, 286),
+}  # fmt: skip
+# level of 7330-56684-0434: bins, first bin, median sigma, coverage of the first bin, middle bin
+# with F and sigma (1e-17 erg / (Angstrom s cm2))
+LEVELS_OF_7330 = [
+    (0, 4628, 35520, 0.71720007, 1.000000, 37834, 18.635702, 0.67367532),
+    (1, 2314, 17760, 0.50802949, 0.499942, 18917, 19.077381, 0.47597218),
+    (2, 1157, 8880, 0.36049770, 0.750029, 9458, 18.725981, 0.34296703),
+    (3, 579, 4440, 0.25544864, 0.875072, 4729, 18.767276, 0.23961184),
+    (4, 290, 2220, 0.18270137, 0.937594, 2365, 19.286499, 0.16732248),
+]  # fmt: skip
+# lag 1 and 2 of (flux - model) / error of faint objects, two decimals
+CORRELATIONS = {
+    "0411-51817-0119": (0.13, -0.02), "0411-51873-0101": (0.14, -0.03),
+    "5290-55862-0984": (0.21, -0.11), "4500-55543-0331": (0.22, -0.10),
+    "4238-55455-0037": (0.23, -0.10),
+}  # fmt: skip
+
+
+def test_a_cube_of_the_star_at_half_resolution(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    from corecube.archive import open_archive
+    from corecube.archive.cubefiles import read_cube
+    from corecube.archive.names import ImageRow
+
+    for suffix in ("h5", "fits"):
+        done = cli("query", archive, *STAR, "--size", 64, "--level", 1, "--cube",
+                   tmp_path / f"star.{suffix}")  # fmt: skip
+        assert done.code == 0, done.err
+        assert "9 parts at level 1" in done.err
+    with open_archive(archive) as opened:
+        parts = list(opened.cube(" ".join(STAR), size=64, level=1))
+        for suffix in ("h5", "fits"):
+            _, back = read_cube(tmp_path / f"star.{suffix}")
+            assert all(a.equals(b) for a, b in zip(parts, back, strict=True))
+        assert {part.unit for part in parts} == {"nanomaggy"}
+        images = {part.name.removeprefix("sdss/"): part for part in parts if part.kind == "image"}
+        assert set(images) == set(SQUARES)
+        for name, (x0, y0) in SQUARES.items():
+            row = opened.get(f"sdss/{name}")
+            assert isinstance(row, ImageRow)
+            part, whole = images[name], row.frame()
+            assert whole.error is not None
+            (top, bottom), (left, right) = part.about["pixels"].values()
+            assert (top, left) == (y0 // 2 * 2, x0 // 2 * 2)
+            assert (bottom, right) == ((y0 + 65) // 2 * 2, (x0 + 65) // 2 * 2)
+            level_0 = whole.flux[top:bottom, left:right].sum(dtype="f8")
+            # the acceptance's own figure; float32 means of four have 6e-8
+            total = (part.flux.astype("f8") * part.coverage).sum() * 4
+            assert total == pytest.approx(level_0, rel=1e-6)
+            variance = (whole.error[top:bottom, left:right].astype("f8") ** 2).sum()
+            found = ((part.error.astype("f8") * part.coverage) ** 2).sum() * 16
+            assert found == pytest.approx(variance, rel=1e-6)
+        spectra = [part for part in parts if part.kind == "spectrum"]
+        assert sorted(part.first[0] for part in spectra) == [35520 // 2, 35802 // 2, 35820 // 2]
+        # the same star: r of its images is 70.9 nanomaggies within 7 arcsec
+        for part in spectra:
+            assert part.wavelength is not None
+            at_r = np.nanmedian(part.flux[np.abs(part.wavelength - 6166) < 100])
+            assert 55 < at_r < 75
+
+
+@pytest.mark.parametrize("row", LEVELS_OF_7330, ids=lambda row: f"level {row[0]}")
+def test_levels_of_a_spectrum(archive: Path, row: tuple[Any, ...]) -> None:
+    from corecube.archive import open_archive
+
+    level, bins, first, sigma, covered, middle, flux, error = row
+    with open_archive(archive) as opened:
+        cube = opened.cube(" ".join(STAR), level=level, unit="stored", where="plate == 7330")
+        (part,) = (part for part in cube if part.kind == "spectrum")
+    assert (part.flux.size, part.first) == (bins, (first,))
+    assert np.nanmedian(part.error) == pytest.approx(sigma, rel=5e-7)
+    assert part.coverage[0] == pytest.approx(covered, abs=6e-7)
+    assert part.edges is not None
+    place = middle - first
+    assert part.flux[place] == pytest.approx(flux, rel=1e-7)
+    assert part.error[place] == pytest.approx(error, rel=5e-7)
+    assert part.edges[place] == pytest.approx(10 ** ((middle * 2**level - 0.5) / 1e4), rel=1e-12)
+
+
+def test_correlations_of_neighbouring_pixels(archive: Path) -> None:
+    from corecube.archive import open_archive
+    from corecube.archive.cubes import Cube
+
+    with open_archive(archive) as opened:
+        names = [row.name for row in opened.find("0411-51817-0119")]
+        assert names == ["sdss/0411-51817-26/coadd/0119"]
+        result = opened.everything(instruments=["sdss"], where="plate > 0")
+        found = {}
+        for part in Cube(opened, result, None, 1, None, "stored"):
+            if part.kind == "spectrum":
+                _, key, _, fiber = part.name.split("/")
+                found[f"{key.rsplit('-', 1)[0]}-{fiber}"] = part.about
+    for name, lags in CORRELATIONS.items():
+        about = found[name]
+        # golden to two decimals
+        assert (about["lag1"], about["lag2"]) == pytest.approx(lags, abs=0.0101)
+        # of two pixels: 1 + rho1
+        assert about["bin variance over independent"] == pytest.approx(1 + about["lag1"])
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--level", 1), "--level belongs to --cube FILE"),
+        (("--wavelength", "1..2"), "--wavelength belongs to --cube FILE"),
+        (("--cube", "a.txt"), "a cube is written as .h5, .hdf5, .fits, .fit"),
+        (("--cube", "nowhere/a.h5"), "its folder is missing"),
+        (("--cube", "{}/a.h5", "--level", 99), "level 99 is not possible"),
+        (("--cube", "{}/a.h5", "--wavelength", "7000..4000"), "the lower first"),
+        (("--cube", "{}/a.h5", "--wavelength", "blue"), "two wavelengths in Angstrom"),
+        (("--cube", "{}/a.h5", "--unit", "Jy"), "unit 'Jy' is none of"),
+    ],
+)
+def test_cubes_that_cannot_be(
+    cli: Cli, archive: Path, tmp_path: Path, options: tuple[Any, ...], line: str
+) -> None:
+    given = [str(option).format(tmp_path) for option in options]
+    done = cli("query", archive, *STAR, *given)
+    assert done.code == 2 and line in done.err, done.err
+    assert not list(tmp_path.glob("a.*"))
+
+
+def test_the_frames_of_the_star_on_common_pixels(archive: Path) -> None:
+    from corecube.archive import open_archive
+
+    with open_archive(archive) as opened:
+        stack = opened.cube(" ".join(STAR), size=80).on_pixels(41, 0.5)
+        spectra = opened.cube(" ".join(STAR), level=3).on_bins()
+        with pytest.raises(QueryError, match="one position"):
+            opened.cube(Box(38.30, 38.31, -0.14, -0.13)).on_pixels(41, 0.5)
+    assert stack.flux.shape == (6, 41, 41) and (stack.coverage > 0.999).all()
+    # the star is in the middle of all six, within the 0.5 arcsec of a pixel and the proper motion
+    for name, flux in zip(stack.names, stack.flux, strict=True):
+        row, column = (int(k) for k in np.unravel_index(int(np.argmax(flux)), flux.shape))
+        assert max(abs(row - 20), abs(column - 20)) <= 1, name
+        # within 7.36 arcsec of the star; golden values by another program
+        y, x = np.mgrid[:41, :41] - 20.0
+        near = np.hypot(x, y) * 0.5 < 7.36
+        total = flux[near].sum() * (0.5 / 0.396) ** 2
+        golden = {"u": 19.937, "g": 48.990, "r": 70.892, "i": 83.230, "z": 87.266}
+        # pixels of 0.3960 to 0.3963 arcsec, another edge of the circle, the sky's noise there
+        assert total == pytest.approx(golden[name[-1]], rel=0.04), name
+    assert spectra.flux.shape == (3, (40147 >> 3) - (35520 >> 3) + 1)
+    assert spectra.left_out == ()

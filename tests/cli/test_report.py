@@ -366,8 +366,39 @@ class TestReal:
         names = {panel["name"] for panel in found["panels"]}
         assert {
             "flux", "error", "error-to-signal", "factor-2-sky", "factor-3-flux_per_dn", "pulls",
-            "sky-grid", "sky", "counts", "electrons", "error-terms",
+            "sky-grid", "sky", "counts", "electrons", "counts-error", "error-terms",
+            "level-1", "level-2", "level-3", "level-4",
         } == names  # fmt: skip
+
+    def test_the_by_products_of_a_frame(self, cli: Cli, real: Path, tmp_path: Path) -> None:
+        found = report(cli, real, FRAME, tmp_path, "--json-only", "--levels", 2)
+        products = {row["name"]: row for row in (*found["arrays"], *found["products"])}
+        assert {name: (row["unit"], row["shape"]) for name, row in products.items()} == {
+            "sky grid": ("adu", [192, 256]), "sky": ("adu", [1489, 2048]),
+            "flux": ("nanomaggy", [1489, 2048]), "counts": ("adu", [1489, 2048]),
+            "electrons": ("electron", [1489, 2048]), "counts error": ("adu", [1489, 2048]),
+            "error": ("nanomaggy", [1489, 2048]), "error to signal": ("", [1489, 2048]),
+        }  # fmt: skip
+        median = {name: row["median"] for name, row in products.items()}
+        assert median["counts"] == pytest.approx(137.000038, abs=1e-6)
+        assert median["electrons"] == pytest.approx(4.72 * median["counts"], rel=1e-14)
+        # the median of a monotonous function is the function of the median
+        expected = np.sqrt(median["counts"] / 4.72 + 1.3225)
+        assert median["counts error"] == pytest.approx(expected, rel=1e-9)
+        # four pixels are 0: there the ratio is not a number, nowhere else
+        ratio = products["error to signal"]
+        assert (ratio["not finite"], ratio["not positive"]) == (4, 0)
+        for row in products.values():
+            assert row["minimum"] <= row["median"] <= row["maximum"]
+            assert row is ratio or row["not finite"] == 0
+        levels = found["levels"]
+        assert [(row["level"], row["shape"]) for row in levels] == [
+            (1, [745, 1024]), (2, [373, 512]),
+        ]  # fmt: skip
+        # golden medians of sigma
+        medians = [row["error"]["median"] for row in levels]
+        assert medians == pytest.approx([0.0136608651, 0.0068294966], rel=5e-7)
+        assert levels[0]["coverage"]["minimum"] == 0.5  # 1489 rows
 
     def test_masks_of_a_frame(self, cli: Cli, real: Path, tmp_path: Path) -> None:
         found = report(cli, real, "2583-2-0136/r", tmp_path, "--json-only")
@@ -393,7 +424,15 @@ class TestReal:
         assert (waves["first"], waves["last"]) == pytest.approx((10**3.5520, 10**4.0147), rel=1e-12)
         assert (found["factors"], found["replay"]) == ([], None)
         names = {panel["name"] for panel in found["panels"]}
-        assert names == {"flux", "error-to-signal", "pulls", "model", "sky", "wdisp"}
+        assert names == {"flux", "error-to-signal", "pulls", "model", "sky", "wdisp"} | {
+            f"level-{number}" for number in range(1, 6)
+        }  # fmt: skip
+        levels = found["levels"]
+        assert [row["shape"] for row in levels] == [[2314], [1157], [579], [290], [145]]
+        # golden medians of sigma
+        assert [row["error"]["median"] for row in levels[:4]] == pytest.approx(
+            [0.50802949, 0.3604977, 0.25544864, 0.18270137], rel=5e-7
+        )
         # sigma of a BOSS spectrum is about a pixel of 69 km/s: R is about 1850 to 2200
         assert 1500 < found["instrument report"]["median resolution"] < 2500
 

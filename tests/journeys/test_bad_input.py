@@ -143,6 +143,11 @@ DAMAGE: dict[str, tuple[str, Make, str]] = {
     "no HDU 2": ("", without(2), "HDU 2"),
     "no HDU 3": ("", without(3), "HDU 3"),
     "another unit": ("", with_card("BUNIT", "counts"), "BUNIT is 'counts'"),
+    "zero calibration vector": (
+        "", edited(lambda hdus: hdus[1].data.__setitem__(slice(None), 0.0)), "are not positive",
+    ),
+    "unknown filter": ("", with_card("FILTER", "w"), "FILTER 'w' is none of u, g, r, i, z"),
+    "unknown camera column": ("", with_card("CAMCOL", 9), "camera columns go from 1 to 6"),
     "another field": (
         "", edited(lambda hdus: hdus[3].data["FIELD"].__setitem__(0, 99)), "HDU 3 says",
     ),

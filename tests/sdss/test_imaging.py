@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import bz2
+import io
 import math
 import runpy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from numpy.testing import assert_allclose
 
 from corecube.frames import Image
 from corecube.masks import counts, value
+from corecube.reports.numbers import error_to_signal
 from corecube.tan import to_sky
 from corecube_sdss import companions, plugin
 from corecube_sdss.astrom import AsTrans, middle_of_exposure
 from corecube_sdss.frames import Field
-from corecube_sdss.noise import from_table
+from corecube_sdss.imaging import noise_inputs
+from corecube_sdss.noise import error_image, from_table
+from corecube_sdss.report import image_figures
 from corecube_sdss.settings import SdssConfig
 from corecube_sdss.sky import sky_image
 
@@ -67,6 +74,33 @@ def test_every_error_is_that_of_float64(image: Get, label: str) -> None:
     gain, dark = (float(frame.calibration[name].values) for name in ("gain", "dark_variance"))
     assert frame.error is not None
     assert_allclose(frame.error, factor * np.sqrt(dn(frame) / gain + dark), rtol=ERROR)
+
+
+# pixels that are 0, and pixels with less than 0 DN; all others have none
+ZEROS = {
+    "r-002820-3-0122": 4, "i-002820-3-0122": 5, "z-002820-3-0122": 11, "r-002583-2-0136": 3,
+}  # fmt: skip
+BELOW_ZERO = {"u-002820-3-0122": 8}
+
+
+@pytest.mark.parametrize("label", [row[0] for row in GOLDEN["FRAMES"]])
+def test_by_products_of_frames(image: Get, label: str) -> None:
+    frame = image(label)
+    assert frame.error is not None
+    found = image_figures(frame)
+    counts, electrons = found.arrays["counts"].values, found.arrays["electrons"].values
+    assert_allclose(counts, dn(frame), rtol=1e-14)
+    gain = float(frame.calibration["gain"].values)
+    assert np.median(electrons) == pytest.approx(gain * np.median(counts), rel=1e-14)
+    assert np.count_nonzero(counts < 0) == BELOW_ZERO.get(label, 0)
+    per_dn = frame.calibration["flux_per_dn"].values.astype(np.float64)
+    assert_allclose(found.arrays["counts error"].values * per_dn, frame.error, rtol=ERROR)
+    # error to signal is NaN exactly where the image is 0: these frames have no negative variance
+    ratio = error_to_signal(frame.flux, frame.error)
+    assert np.array_equal(np.isnan(ratio), frame.flux == 0)
+    assert np.count_nonzero(frame.flux == 0) == ZEROS.get(label, 0)
+    good = frame.flux != 0
+    assert_allclose(ratio[good], frame.error[good] / np.abs(frame.flux[good]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("row", GOLDEN["PIXELS"], ids=lambda row: f"{row[0]}-{row[1]}")
@@ -150,6 +184,17 @@ def test_noise_check(image: Get, row: tuple[Any, ...]) -> None:
     assert check.pixels > 3_000_000
 
 
+@pytest.mark.parametrize("row", GOLDEN["WIDTHS"], ids=lambda row: row[0])
+@pytest.mark.parametrize("factor", [0.95, 1.05])
+def test_a_wrong_gain_is_seen_on_the_sky(image: Get, row: tuple[Any, ...], factor: float) -> None:
+    label, width = row
+    frame = image(label)
+    inputs = noise_inputs(frame.calibration)
+    error, _ = error_image(frame.flux, replace(inputs, gain=inputs.gain * factor))
+    check = plugin.corecube_check_noise(replace(frame, error=error), CONFIG)
+    assert check is not None and abs(check.width - width) > 0.005
+
+
 @pytest.mark.parametrize(("what", "camcol", "band", "run", "number"), GOLDEN["THRESHOLDS"])
 def test_thresholds(what: str, camcol: int, band: str, run: int, number: float) -> None:
     electronics = from_table(Field(run, camcol, 100, band))
@@ -179,6 +224,58 @@ def test_companions_say_what_the_pipeline_used(sdss_data: Path) -> None:
     assert companions.photofield_electronics(photofield, Field(2583, 2, 20, "r")) is None
     assert companions.last_field(photofield, Field(2583, 2, 136)) == 256
     assert companions.last_field(photofield, Field(2583, 3, 136)) is None
+
+
+@pytest.mark.parametrize(
+    ("gain", "left_out", "source", "value"),
+    [
+        ("companion", (), "psField", 5.195),
+        ("companion", ("psField",), "photoField", 5.195),
+        ("companion", ("psField", "photoField"), "table", 6.565),
+        ("table", (), "table", 6.565),
+    ],
+)
+def test_where_gain_and_dark_variance_come_from(
+    sdss_data: Path, tmp_path: Path, read_frames: Any, gain: Any, left_out: tuple[str, ...],
+    source: str, value: float,
+) -> None:  # fmt: skip
+    """The r frame of 2583-2-136 with the header of an i frame: the table is wrong for that chip."""
+    content = bz2.decompress(
+        (sdss_data / "2583-2-0136/frame-r-002583-2-0136.fits.bz2").read_bytes()
+    )
+    with fits.open(io.BytesIO(content)) as file:
+        file[0].header["FILTER"] = "i"
+        file[0].header["FRAME"] = 138
+        file[3].data["FILTER"][0] = "i"
+        file.writeto(tmp_path / "frame-i-002583-2-0136.fits", output_verify="ignore")
+    companions = [
+        path for path in (sdss_data / "2583-2-0136").glob("p*")
+        if not any(path.name.startswith(name) for name in left_out)
+    ]  # fmt: skip
+    paths = (tmp_path / "frame-i-002583-2-0136.fits", *companions)
+    (frame,) = read_frames(*paths, config=SdssConfig(gain=gain))
+    assert float(frame.calibration["gain"].values) == pytest.approx(value, rel=1e-6)
+    said = " ".join(frame.provenance.steps)
+    assert source in said or ("table of the data model" in said and source == "table")
+    assert f"gain {value:g} electron / adu" in said
+    doubt = any("gain uncertain" in note for note in frame.provenance.notes)
+    assert doubt == (source == "table")
+
+
+def test_the_rows_of_the_last_field_are_primary(
+    sdss_data: Path, tmp_path: Path, read_frames: Any
+) -> None:
+    folder = sdss_data / "2583-2-0136"
+    frame = folder / "frame-r-002583-2-0136.fits.bz2"
+    with fits.open(folder / "photoField-002583-2.fits.gz") as file:
+        table = file[1].data
+        cut = fits.BinTableHDU(table[table["FIELD"] <= 136], file[1].header)
+        fits.HDUList([file[0].copy(), cut]).writeto(tmp_path / "photoField-002583-2.fits")
+    flag = np.uint32(value("not_primary"))
+    for companions_, primary in (((), 1361), ((tmp_path / "photoField-002583-2.fits",), 1489)):
+        (image,) = read_frames(frame, *companions_)
+        repeated = (image.mask & flag) != 0
+        assert not repeated[:primary].any() and repeated[primary:].all()
 
 
 def test_a_field_without_objects(sdss_data: Path) -> None:

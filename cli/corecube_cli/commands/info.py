@@ -66,6 +66,7 @@ def _collected(opened: archives.Archive, name: str | None) -> dict[str, Any]:
         "format": about["format"],
         "profile": about["profile"],
         "error bits": about.get("error_bits"),
+        "levels": about.get("levels"),
         "created": about["created"],
         "generation": state.manifest.generation,
         "bytes": _bytes_below(opened.path),
@@ -161,10 +162,11 @@ def _text(found: dict[str, Any], *, everything: bool) -> str:
     """Return the text for people."""
     from corecube_cli.shown import columns
 
-    shots, bits = found["shots"], found["error bits"]
+    shots, bits, levels = found["shots"], found["error bits"], found["levels"]
     lines = [
         f"{found['archive']}: format {found['format']}, profile {found['profile']}, "
         + (f"errors rounded to {bits} bits, " if bits is not None else "")
+        + (f"{levels} levels an image, " if levels is not None else "")
         + f"generation {found['generation']}, {size_text(found['bytes'])}, made {found['created']}"
     ]
     if not shots:

@@ -47,6 +47,14 @@ def ingest_files(
             "--round-errors", metavar="BITS", help="Bits that a new archive keeps; default: all."
         ),
     ] = None,
+    levels: Annotated[
+        int | None,
+        typer.Option(
+            "--levels",
+            metavar="N",
+            help="Levels of the images of a new archive; default: by their size.",
+        ),
+    ] = None,
     config: ConfigFiles = None,
     set_: Overrides = None,
     jobs: Annotated[
@@ -95,6 +103,8 @@ def ingest_files(
         raise typer.BadParameter(
             f"{round_errors} is not between 4 and 22", param_hint="--round-errors"
         )
+    if levels is not None and not 0 <= levels <= 24:
+        raise typer.BadParameter(f"{levels} is not between 0 and 24", param_hint="--levels")
     if not all(paths) or not archive:
         raise typer.BadParameter("it is empty", param_hint="--archive" if all(paths) else "PATHS")
     for name, number in (("--jobs", jobs), ("--limit", limit)):
@@ -117,6 +127,7 @@ def ingest_files(
         limit=limit,
         profile=profile,
         error_bits=round_errors,
+        levels=levels,
         apart=True,
     )
     kind = networks.network(Path(archive)) if general.network_disk == "warn" else ""

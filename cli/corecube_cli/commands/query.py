@@ -22,6 +22,7 @@ _HELP = help_text(
     "corecube query s82.corecube 38.301799 -0.133922 --radius 2arcsec",
     "corecube query s82.corecube 02:33:12.43 -00:08:02.1 --band r,i --format csv -o star.csv",
     "corecube query s82.corecube 38.3018 -0.1339 --cutouts cutouts --size 100 --spectra spectra",
+    "corecube query s82.corecube 38.301799 -0.133922 --size 64 --level 1 --cube star.h5",
     "corecube query s82.corecube @targets.csv --radius 1arcsec --format votable -o found.vot",
     "corecube query s82.corecube --where \"class == 'QSO' and z > 2\" --columns z,class",
     more="A position is in degrees (38.3018 -0.1339), sexagesimal, a name of the form "
@@ -101,8 +102,26 @@ def query_archive(
         str | None,
         typer.Option("--spectra", metavar="DIR", help="Write a FITS file of each spectrum."),
     ] = None,
+    cube: Annotated[
+        str | None,
+        typer.Option(
+            "--cube", metavar="FILE", help="Write all images and spectra into one .h5 or .fits."
+        ),
+    ] = None,
+    level: Annotated[
+        int | None,
+        typer.Option("--level", metavar="K", help="Of the cube: 0 all pixels (default), 1 half."),
+    ] = None,
+    wavelength: Annotated[
+        str | None,
+        typer.Option("--wavelength", metavar="A..B", help="Of the cube's spectra, Angstrom."),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", metavar="UNIT", help="Of the cube: nanomaggy (default) or stored."),
+    ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace cutouts and spectra that are there.")
+        bool, typer.Option("--force", help="Replace cutouts, spectra and cubes that are there.")
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a row of the file that is no position.")
@@ -120,10 +139,11 @@ def query_archive(
     if text.startswith("@"):
         positions, text = _one_of("@FILE", positions, text[1:]), ""
     _check_together(text, positions, box, polygon, radius, cutouts)
+    _check_cube(cube, positions, {"--level": level, "--wavelength": wavelength, "--unit": unit})
     select: dict[str, Any] = {
         "where": where, "time": time, "bands": words(band), "instruments": words(instrument),
         "exposures": exposures, "columns": words(columns),
-        "size": size if size is not None or cutouts is None else 64,
+        "size": size if size is not None or (cutouts is None and cube is None) else 64,
     }  # fmt: skip
     select = {
         key: value for key, value in select.items()
@@ -136,6 +156,10 @@ def query_archive(
             from corecube_cli.taking import write_files
 
             write_files(answer, cutouts, spectra, size or 64, force)
+        if cube is not None:
+            from corecube_cli.cubing import write_cube
+
+            write_cube(opened, answer, cube, level or 0, wavelength, unit or "nanomaggy", force)
         write_answer(answer, format, output)
     console.say(_counted(answer) + (f"; written to {output}" if output != "-" else ""))
     return failures.NOTHING_FOUND if fail_empty and not len(answer) else 0
@@ -191,6 +215,15 @@ def _check_together(
                 raise failures.UsageProblem(f"{name} needs a position, such as 38.3018 -0.1339")
 
 
+def _check_cube(cube: str | None, positions: str | None, given: dict[str, Any]) -> None:
+    """Refuse what says how a cube is to be where there is none, and cubes of many positions."""
+    for name, value in given.items():
+        if value is not None and cube is None:
+            raise failures.UsageProblem(f"{name} belongs to --cube FILE; name the file")
+    if cube is not None and positions is not None:
+        raise failures.UsageProblem("--cube needs one position or region, not a file of positions")
+
+
 def _warn_of_unknown(opened: archives.Archive, select: dict[str, Any]) -> None:
     """Say which instruments and bands the archive does not have: a slip would find nothing."""
     shots = opened.state.catalogue.by_identity.values()
@@ -234,13 +267,21 @@ def _ask(
         if len(corners) != 4:
             raise failures.UsageProblem(f"--box '{box}': give RA1,RA2,DEC1,DEC2 in degrees")
         console.say("box RA {} to {}, Dec {} to {} (ICRS, degrees)".format(*corners))
-        return asking.answer_of(opened, opened.box(*corners, **select), {"box": corners})
+        from corecube.archive.regions import Box
+
+        around = Box(*corners)
+        found = opened.region(around, **select)
+        return asking.answer_of(opened, found, {"box": corners}, around)
     if polygon is not None:
         numbers = asking.numbers_of(polygon, "--polygon", 6)
         pairs = [list(pair) for pair in zip(numbers[::2], numbers[1::2], strict=True)]
         shown = ", ".join(f"{ra} {dec}" for ra, dec in pairs)
         console.say(f"polygon {shown} (ICRS, degrees)")
-        return asking.answer_of(opened, opened.polygon(pairs, **select), {"polygon": pairs})
+        from corecube.archive.polygon import Polygon
+
+        inside = Polygon(pairs)
+        found = opened.region(inside, **select)
+        return asking.answer_of(opened, found, {"polygon": pairs}, inside)
     return asking.answer_of(opened, opened.everything(**select), {})
 
 

@@ -46,6 +46,12 @@ def write_report(
             "--format", "-f", metavar="FORMAT", help="Of the drawings: png (default), svg or pdf."
         ),
     ] = "png",
+    levels: Annotated[
+        int | None,
+        typer.Option(
+            "--levels", metavar="N", min=0, max=24, help="Levels of lower resolution to report on."
+        ),
+    ] = None,
     json_only: Annotated[bool, typer.Option("--json-only", help="Draw nothing.")] = False,
     config: ConfigFiles = None,
     set_: Overrides = None,
@@ -65,7 +71,7 @@ def write_report(
         folder = folder_for(output)
         caller, missing = _instrument(row.record.instrument)
         current = None if caller is None else current_settings(caller, config, set_)
-        made = report(row, caller, missing, current)
+        made = report(row, caller, missing, current, levels)
     for line in made.says:
         console.warn(line)
     text = json.dumps(made.numbers, indent=1, ensure_ascii=False, allow_nan=False)

@@ -146,7 +146,7 @@ def identity_of_head(header: Header, name: str) -> Field | None:
     frame = header.get("FRAME")
     said = Field(
         header.integer("RUN"),
-        header.integer("CAMCOL"),
+        _camcol(header),
         frame - FRAME_MINUS_FIELD[band] if isinstance(frame, int) else -1,
         band,
     )
@@ -163,7 +163,7 @@ def identity_of_content(fits: Fits) -> Field:
     """
     header = fits.header(0)
     table = _one_row(fits, 3, ("RUN", "CAMCOL", "FILTER", "FIELD"))
-    said = Field(header.integer("RUN"), header.integer("CAMCOL"), 0, _band(header))
+    said = Field(header.integer("RUN"), _camcol(header), 0, _band(header))
     row = Field(
         int(table.column("RUN")[0]),
         int(table.column("CAMCOL")[0]),
@@ -235,8 +235,20 @@ def read_frame(buffer: bytes, name: str = "") -> FrameFile:
 def _band(header: Header) -> str:
     band = header.string("FILTER")
     if len(band) != 1 or band not in FILTERS:
-        raise FileNotUnderstood(f"{header.where}: FILTER {band!r} is none of u, g, r, i, z")
+        raise FileNotUnderstood(
+            f"{header.where}: FILTER {band!r} is none of u, g, r, i, z; fetch the file again"
+        )
     return band
+
+
+def _camcol(header: Header) -> int:
+    camcol = header.integer("CAMCOL")
+    if not 1 <= camcol <= 6:
+        raise FileNotUnderstood(
+            f"{header.where}: CAMCOL is {camcol}, camera columns go from 1 to 6; "
+            "fetch the file again"
+        )
+    return camcol
 
 
 def _check_unit(header: Header) -> tuple[str, ...]:

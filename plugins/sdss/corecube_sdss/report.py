@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.figures import Figures, Panel, Series, Subject, block_means
-from corecube.frames import Image
+from corecube.frames import Array, Image
 from corecube.masks import valid
 from corecube.shots import Shot
 from corecube_sdss.imaging import noise_inputs
@@ -52,6 +52,7 @@ def image_figures(image: Image) -> Figures:
     sky = sky_image(inputs.sky, inputs.sky_x, inputs.sky_y)
     counts = image.flux / inputs.flux_per_dn.astype(np.float64)[None, :] + sky
     kept = counts[good]
+    variance = counts / inputs.gain + inputs.dark_variance
     terms, measured = _terms(counts, good, inputs)
     shares = np.median(kept) / inputs.gain if kept.size else np.nan
     numbers: dict[str, Any] = {
@@ -72,7 +73,26 @@ def image_figures(image: Image) -> Figures:
         },
         "scatter over predicted error": measured,
     }  # fmt: skip
-    return Figures(numbers, (*_pictures(image, inputs, sky, counts, good), terms))
+    error = np.sqrt(np.where(variance > 0, variance, np.nan))
+    panels = (*_pictures(image, inputs, sky, counts, error, good), terms)
+    return Figures(numbers, panels, _arrays(inputs, sky, counts, error))
+
+
+def _arrays(
+    inputs: NoiseInputs, sky: FloatArray, counts: FloatArray, error: FloatArray
+) -> dict[str, Array]:
+    """Return what the errors are made of: the core reports flux, error and error to signal."""
+    pixels = ("y", "x")
+    said = "DN = flux / flux per DN + sky."
+    return {
+        "sky grid": Array(inputs.sky, "adu", ("sky_y", "sky_x"), "Sky that was subtracted."),
+        "sky": Array(sky, "adu", pixels, "The grid, interpolated to the pixels."),
+        "counts": Array(counts, "adu", pixels, said),
+        "electrons": Array(counts * inputs.gain, "electron", pixels, "Counts times gain."),
+        "counts error": Array(
+            error, "adu", pixels, "sqrt(counts / gain + dark variance); NaN where that is not > 0."
+        ),
+    }
 
 
 def _from_whole(counts: FloatArray) -> float | None:
@@ -84,6 +104,7 @@ def _pictures(
     inputs: NoiseInputs,
     sky: FloatArray,
     counts: FloatArray,
+    error: FloatArray,
     good: npt.NDArray[np.bool_],
 ) -> tuple[Panel, ...]:
     grid = inputs.sky.astype(np.float64)
@@ -93,6 +114,14 @@ def _pictures(
         ("sky", "Sky that was subtracted", "sky", sky, "adu", False),
         ("counts", "Counts, flat-fielded, with sky", "counts", whole, "adu", True),
         ("electrons", "Electrons with sky", "electrons", whole * inputs.gain, "electron", True),
+        (
+            "counts-error",
+            "Error (1 sigma) of the counts",
+            "error",
+            np.where(good, error, np.nan),
+            "adu",
+            True,
+        ),
     ]
     panels = []
     for name, title, label, values, unit, log in shown:
