@@ -29,7 +29,7 @@ def fluxes_of_fibers(fibers: Fibers) -> Sequence[CatalogueFlux]:
     found = []
     for kind, column, source in (
         ("PSF flux", "psfflux", "PSFFLUX of the spec file"),
-        ("pipeline's flux of the spectrum", "spectroflux", "SPECTROFLUX of the spec file"),
+        ("SPECTROFLUX", "spectroflux", "the pipeline's flux of the spectrum"),
     ):
         for band in BANDS:
             flux = columns.get(f"{column}_{band}")
