@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "show": "Show a shot, an image or a spectrum with all that is known of it.",
     "browse": "Look at an archive in the terminal.",
     "report": "Report on a shot, an image or a fibre: numbers as JSON, and drawings.",
-    "plot": "Draw images, spectra and catalogue of one position in one unit, and list the numbers.",
+    "plot": "Draw all fluxes of one position in one unit, and list them.",
     "export": "Write shots as HDF5 files for tools that know no blosc.",
     "masks": "Ask again for masks by lists that change, as of bad amplifiers.",
     "remove": "Remove shots from an archive.",

@@ -31,6 +31,9 @@ APERTURE: Final = 3.0
 MATCH: Final = 2.0
 """Arcsec within which fibres and objects of a catalogue are those of the position."""
 
+LARGEST: Final = 600.0
+"""Arcsec of radius that are taken; larger sums are no photometry of one position."""
+
 FIBER_DIAMETER: Final = "fiber_diameter"
 """The column of fibres, in arcsec, by which their own apertures are summed on images."""
 
@@ -156,6 +159,10 @@ def measure(
         If position or radius are not possible.
     ArchiveDamaged
     """
+    if not 0 < radius <= LARGEST:
+        raise QueryError(
+            f"an aperture of {radius:g} arcsec is not possible; use up to {LARGEST:g} arcsec"
+        )
     asked = Instruments(find)
     around = archive.cone((ra, dec), max(radius, match) / 3600.0)
     images = [row for row in archive.rows(around) if isinstance(row, ImageRow)]

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 
-from corecube.frames import Fibers, Image
+from corecube.frames import Fibers, Frame, Image
 from corecube.photometry import (
     aperture_flux,
     log_bins,
@@ -25,6 +25,8 @@ from corecube.photometry import (
     synthetic_flux,
 )
 from corecube.photometry.rebinning import centred_edges, log_edges
+from corecube_sdss import plugin
+from corecube_sdss.settings import SdssConfig
 from corecube_sdssfiles.passbands import jun2001
 
 Spectra = Callable[[str], Mapping[str, Fibers]]
@@ -297,3 +299,26 @@ def test_masked_pixels_are_left_out_and_said(image: Callable[[str], Image]) -> N
     galaxy = aperture_flux(frame, 38.265354, -0.218451, 7.36)
     assert 0.7 < galaxy.coverage < 1.0  # across the left edge
     assert aperture_flux(frame, 38.0, -0.2, 7.36).pixels == 0
+
+
+def test_pulls_of_simulated_stars(tmp_path: Path, read_frames: Callable[..., list[Frame]]) -> None:
+    """Fluxes of 200 stars that lie apart, against the truth: 0 +- 1."""
+    truth = plugin.corecube_simulate(tmp_path, {"stars": 420, "bands": "r", "spectra": 0}, 5)
+    (frame,) = read_frames(*sorted(tmp_path.glob("frame-*")), config=SdssConfig(gain="table"))
+    companion = sorted(tmp_path.glob("psField*"))
+    if companion:
+        (frame,) = read_frames(*sorted(tmp_path.glob("frame-*")), *companion)
+    assert isinstance(frame, Image)
+    sources = truth["sources"]
+    ra, dec = (np.array([star[name] for star in sources]) for name in ("ra", "dec"))
+    places = SkyCoord(ra, dec, unit="deg")
+    _, nearest, _ = places.match_to_catalog_sky(places, nthneighbor=2)
+    pulls = []
+    for star, apart in zip(sources, nearest.arcsec.tolist(), strict=True):
+        found = aperture_flux(frame, star["ra"], star["dec"], 3.0)  # 5.4 sigma of the seeing
+        if apart > 7.0 and found.coverage == 1.0:
+            pulls.append((found.flux - star["flux"]["r"]) / found.sigma)
+    pulls = pulls[:200]
+    assert len(pulls) == 200
+    # of 200 the mean is known to 0.07 and the width to 0.05
+    assert abs(np.mean(pulls)) < 0.2 and 0.88 < np.std(pulls) < 1.12

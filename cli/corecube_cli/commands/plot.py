@@ -15,7 +15,7 @@ from corecube_cli.parameters import Archive, command, help_text, new_app
 app = new_app()
 
 _HELP = help_text(
-    "Draw images, spectra and catalogue of one position in one unit, and list the numbers.",
+    "Draw all fluxes of one position in one unit, and list them.",
     "corecube plot s82.corecube 38.301799 -0.133922 -o star.png",
     "corecube plot s82.corecube 38.301799 -0.133922 --aperture 7.36arcsec --unit AB -o star.pdf",
     "corecube plot s82.corecube name:0412-51871-0308 -o star.png --format csv",

@@ -67,10 +67,11 @@ def fluxes_of_image(image: Image) -> Sequence[CatalogueFlux]:
         return ()
     values = image.calibration[OBJECTS].values.astype(np.float64)
     columns = dict(zip(VALUES, values.T, strict=True))
+    flux = np.where(np.isfinite(columns["psf_error"]), columns["psf_flux"], np.nan)
     names = tuple(str(number) for number in image.calibration[OBJECT_ID].values.tolist())
     return (
         CatalogueFlux(
-            "PSF flux", image.band, names, columns["ra"], columns["dec"], columns["psf_flux"],
+            "PSF flux", image.band, names, columns["ra"], columns["dec"], flux,
             columns["psf_error"], UNIT, "PSFFLUX of the photoObj file",
         ),
     )  # fmt: skip
