@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from corecube.errors import FrameError
 from corecube.spectral import Spectral
+from corecube.tabular import Field, Rows
+from corecube.units import FLUX_DENSITY
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -56,6 +58,40 @@ class Rebinned:
     def centres(self) -> FloatArray:
         """Middles of the bins."""
         return (self.edges[1:] + self.edges[:-1]) / 2.0
+
+    def rows(self, unit: str = FLUX_DENSITY, wavelength: str = "Angstrom") -> Rows:
+        """Return one spectrum as a table, to be written in any format.
+
+        Parameters
+        ----------
+        unit : str
+            Of the flux.
+        wavelength : str
+            Unit of the edges.
+
+        Raises
+        ------
+        FrameError
+            If these are many spectra.
+        """
+        if self.flux.ndim != 1:
+            raise FrameError(f"a table is of one spectrum, not of {self.flux.shape}")
+        shared = np.append(self.covariance, 0.0)
+        return Rows(
+            {
+                "wavelength": Field(self.centres, wavelength, "Middle of the bin."),
+                "low": Field(self.edges[:-1], wavelength, "Lower edge of the bin."),
+                "high": Field(self.edges[1:], wavelength, "Upper edge of the bin."),
+                "flux": Field(self.flux, unit, "Mean of the good pixels, by overlap."),
+                "error": Field(self.error, unit, "1-sigma error; infinite where nothing is."),
+                "coverage": Field(self.coverage, "", "Part of the bin that good pixels cover."),
+                "covariance": Field(shared, "", "Of flux with that of the next bin, unit squared."),
+            },
+            {
+                "n_eff": int(self.n_eff),
+                "note": "bins share pixels: no more than n_eff values are independent",
+            },
+        )
 
     @property
     def correlation(self) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,29 @@ def test_rebinning_of_many_is_that_of_each() -> None:
             np.testing.assert_array_equal(getattr(found, name)[row], getattr(one, name))
         assert found.n_eff[row] == one.n_eff
     assert found.n_eff[1] < found.n_eff[0]
+
+
+def test_a_rebinned_spectrum_is_a_table(tmp_path: Path) -> None:
+    from astropy.table import Table
+
+    from corecube_cli.formats import write_rows
+
+    old = log_edges(36000, 50)
+    error = np.full(50, 0.3)
+    error[:20] = np.nan
+    found = rebin(old, np.arange(50.0), error, np.linspace(old[0], old[-1], 71))
+    rows = found.rows()
+    assert rows.meta["n_eff"] == 30
+    for ending in ("fits", "ecsv"):
+        path = tmp_path / f"s.{ending}"
+        write_rows(rows, ending, path)
+        back = Table.read(path)
+        for name in ("low", "high", "flux", "error", "coverage", "covariance"):
+            values = np.ma.filled(np.ma.asarray(back[name].data), np.nan)
+            np.testing.assert_array_equal(values, rows[name].values)
+        assert int(back.meta.get("n_eff", back.meta.get("N_EFF", 30))) == 30
+    with pytest.raises(FrameError, match="one spectrum"):
+        rebin(old, np.ones((2, 50)), np.ones((2, 50)), old).rows()
 
 
 def test_finer_bins_are_wholly_correlated() -> None:
