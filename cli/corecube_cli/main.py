@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "browse": "Look at an archive in the terminal.",
     "report": "Report on a shot, an image or a fibre: numbers as JSON, and drawings.",
     "plot": "Draw all fluxes of one position in one unit, and list them.",
-    "export": "Write shots as HDF5 files for tools that know no blosc.",
+    "export": "Write shots as HDF5 files for other tools, or spectra in other bins.",
     "masks": "Ask again for masks by lists that change, as of bad amplifiers.",
     "remove": "Remove shots from an archive.",
     "verify": "Check that every byte of an archive is as it was written.",

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.errors import FrameError
+from corecube.frames import Fibers
+from corecube.masks import valid
 from corecube.spectral import Spectral
 from corecube.tabular import Field, Rows
 from corecube.units import FLUX_DENSITY
@@ -225,3 +227,36 @@ def rebin(
         covariance=np.where(covariance > 0, shared, 0.0),
         n_eff=np.asarray(n_eff),
     )
+
+
+def rebin_fiber(fibers: Fibers, row: int, new_edges: npt.ArrayLike) -> Rebinned:
+    """Return a spectrum in other bins, without its padding and what an excluding plane names.
+
+    Parameters
+    ----------
+    fibers : Fibers
+        With errors.
+    row : int
+    new_edges : float array (m + 1,), in the unit of the wavelengths
+
+    Raises
+    ------
+    FrameError
+        If it has no pixels.
+    """
+    assert fibers.error is not None and fibers.mask is not None
+    wave = fibers.wave
+    if wave.is_grid:
+        edges, part = pixel_edges(wave), slice(None)
+    else:
+        centres = wave.wavelength()
+        centres = centres[row] if centres.ndim == 2 else centres
+        inside = np.flatnonzero(np.isfinite(centres))
+        if inside.size < 2:
+            raise FrameError(f"fibre '{fibers.id[row]}' of '{fibers.name}' has no pixels")
+        part = slice(int(inside[0]), int(inside[-1]) + 1)
+        edges = pixel_edges(Spectral(values=centres[part], unit=wave.unit))
+    return rebin(
+        edges, fibers.flux[row, part], fibers.error[row, part], new_edges,
+        good=valid(fibers.mask[row, part]),
+    )  # fmt: skip

@@ -217,3 +217,45 @@ def test_the_panel_and_the_table_have_the_same_fluxes(archive: Path) -> None:
         assert [series.label for series in panel.series if not series.marks] == [
             spectrum.name for spectrum in found.spectra
         ]
+
+
+def test_a_spectrum_in_other_bins(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    """Bins 1000 and 3000 and the integral of 7330 on a grid of HiSS-Cube, computed elsewhere."""
+    from astropy.table import Table
+
+    out = tmp_path / "bins"
+    name = "7330-56684-0434"
+    done = cli("export", archive, name, "--rebin", "3839.7244..8914.597,4620", "-o", out)
+    assert done.code == 0, done.err
+    (path,) = out.iterdir()
+    assert done.out == f"{path}\n"
+    table = Table.read(path)
+    assert len(table) == 4620
+    for place, flux, error in ((1000, 22.077821, 0.66964765), (3000, 15.351455, 0.34243434)):
+        assert float(table["flux"][place]) == pytest.approx(flux, rel=2e-7)
+        assert float(table["error"][place]) == pytest.approx(error, rel=2e-7)
+    width = np.asarray(table["high"] - table["low"]) * np.asarray(table["coverage"])
+    kept = np.ma.filled(np.ma.asarray(table["flux"]), np.nan) * width
+    assert np.nansum(kept) == pytest.approx(89673.3781, rel=1e-8)
+    said = json.loads(table.meta["META"])
+    assert 3000 < said["n_eff"] < 4620 and said["spectrum"] == FIBER
+    again = cli("export", archive, name, "--rebin", "3839.7244..8914.597,4620", "-o", out)
+    assert again.code == 2 and "--force" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((FIBER, "--rebin", "4000..3000,5"), "is no grid"),
+        ((FIBER, "--rebin", "4000..5000"), "is no grid"),
+        ((FIBER, "--rebin", "4000..5000,10", "--plain"), "goes with names of spectra"),
+        (("--rebin", "4000..5000,10"), "say which spectra"),
+        (("2820-3-0122/r", "--rebin", "4000..5000,10"), "is no spectrum"),
+    ],
+)
+def test_bins_that_cannot_be(
+    cli: Cli, archive: Path, tmp_path: Path, arguments: tuple[str, ...], line: str
+) -> None:
+    done = cli("export", archive, *arguments, "-o", tmp_path / "bins")
+    assert done.code == 2 and line in done.err
+    assert not (tmp_path / "bins").exists()

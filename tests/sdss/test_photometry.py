@@ -6,6 +6,7 @@ Golden values: computed in float64 from the files by the formulas of the SDSS pi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -27,6 +28,7 @@ from corecube.photometry import (
 from corecube.photometry.rebinning import centred_edges, log_edges
 from corecube_sdss import plugin
 from corecube_sdss.settings import SdssConfig
+from corecube_sdssfiles.curvefigures import curve_figures
 from corecube_sdssfiles.passbands import jun2001
 
 Spectra = Callable[[str], Mapping[str, Fibers]]
@@ -322,3 +324,27 @@ def test_pulls_of_simulated_stars(tmp_path: Path, read_frames: Callable[..., lis
     assert len(pulls) == 200
     # of 200 the mean is known to 0.07 and the width to 0.05
     assert abs(np.mean(pulls)) < 0.2 and 0.88 < np.std(pulls) < 1.12
+
+
+def test_figures_of_passbands(spectra: Spectra) -> None:
+    fibers = spectra("spec-7330-56684-0434")["coadd"]
+    figures = curve_figures(fibers)
+    names = [panel.name for panel in figures.panels]
+    levels = [f"-level-{level}" for level in (1, 2, 3, 4)]
+    assert names == [
+        "curves", "merged-curve", "weighted", *(f"weighted{level}" for level in levels),
+        "rebinned", *(f"rebinned{level}" for level in levels),
+    ]  # fmt: skip
+    by_name = dict(zip(names, figures.panels, strict=True))
+    assert [series.label for series in by_name["curves"].series] == list("ugriz")
+    assert sum(series.y.size for series in by_name["merged-curve"].series) == sum(
+        band != "" for band in jun2001().merged().band
+    )
+    numbers = figures.numbers
+    assert numbers["rebinned"]["shape"] == [4620] and numbers["rebinned"]["n_eff"] > 3000
+    assert numbers["weighted, level 1"]["shape"] == [2314]
+    bands = numbers["passbands"]["bands"]
+    assert bands["r"]["flux"] == pytest.approx(64.599101, rel=3e-7) and bands["u"]["flux"] is None
+    json.dumps(dict(numbers), allow_nan=False)
+    exposures = spectra("spec-7338-57859-0739")
+    assert all(not curve_figures(exposures[name]).panels for name in exposures if name != "coadd")

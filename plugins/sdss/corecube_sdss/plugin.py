@@ -90,10 +90,15 @@ def corecube_archive_columns(config: SdssConfig) -> Mapping[str, Sequence[Column
 
 @hookimpl
 def corecube_report(shot: Shot, subject: Subject, config: SdssConfig) -> Figures | None:
-    """Report sky, counts and error terms of an image, model and sky of a spectrum."""
+    """Report sky, counts and error terms of an image; model, sky and passbands of a spectrum."""
     from corecube_sdss.report import report
+    from corecube_sdssfiles.curvefigures import curve_figures
 
-    return report(shot, subject)
+    found = report(shot, subject)
+    if found is None or subject.kind != "fiber":
+        return found
+    more = curve_figures(shot.rows(subject.name, subject.row, subject.row + 1))
+    return Figures({**found.numbers, **more.numbers}, (*found.panels, *more.panels))
 
 
 @hookimpl
