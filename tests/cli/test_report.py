@@ -393,7 +393,10 @@ class TestReal:
         assert (waves["first"], waves["last"]) == pytest.approx((10**3.5520, 10**4.0147), rel=1e-12)
         assert (found["factors"], found["replay"]) == ([], None)
         names = {panel["name"] for panel in found["panels"]}
-        assert names == {"flux", "error-to-signal", "pulls", "model", "sky", "wdisp"}
+        curves = {"curves", "merged-curve"}
+        for name in ("weighted", "rebinned"):
+            curves |= {name, *(f"{name}-level-{level}" for level in (1, 2, 3, 4))}
+        assert names == {"flux", "error-to-signal", "pulls", "model", "sky", "wdisp"} | curves
         # sigma of a BOSS spectrum is about a pixel of 69 km/s: R is about 1850 to 2200
         assert 1500 < found["instrument report"]["median resolution"] < 2500
 
