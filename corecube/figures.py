@@ -62,6 +62,8 @@ class Series:
         False: marked as masked, and left out of scales and statistics.
     masked : str
         What the marks are called in the legend: the planes that exclude these pixels.
+    marks : bool
+        Among lines: drawn as points with bars, not as a line with a band.
     """
 
     label: str
@@ -70,6 +72,7 @@ class Series:
     error: FloatArray | None = None
     valid: npt.NDArray[np.bool_] | None = None
     masked: str = "masked"
+    marks: bool = False
 
     def __post_init__(self) -> None:
         for name in ("y", "x", "error"):

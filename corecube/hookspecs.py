@@ -8,8 +8,8 @@ core calls each hook for one instrument at a time.
 
 The way of the data: identify (per file) -> plan_shots (once) -> per shot and entry: read_frames ->
 calibrate -> estimate_noise -> shot file -> derive_frames -> late_masks. `calibration_factors`,
-`check_noise`, `late_masks` and `report` work on frames from the archive too, when the raw files are
-gone.
+`check_noise`, `late_masks`, `report` and `catalogue` work on frames from the archive too, when the
+raw files are gone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -25,6 +25,10 @@ from corecube.figures import Figures, Subject
 from corecube.frames import Column, Factor, Frame, NoiseCheck
 from corecube.masks import MaskSpan
 from corecube.shots import Context, FileHead, FileInfo, NotMine, Shot, ShotPlan
+
+if TYPE_CHECKING:  # loading a plugin need not load what only photometry needs
+    from corecube.photometry.catalogue import CatalogueFlux
+    from corecube.photometry.passbands import Passbands
 
 PROJECT = "corecube"
 ENTRY_POINT_GROUP = "corecube.instruments"
@@ -309,6 +313,42 @@ def corecube_report(shot: Shot, subject: Subject, config: Any) -> Figures | None
     Returns
     -------
     Figures or None
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_passbands(config: Any) -> Passbands | None:
+    """Give the passbands by which fluxes of this instrument's images and spectra are compared.
+
+    Parameters
+    ----------
+    config : dataclass
+
+    Returns
+    -------
+    Passbands or None
+        A curve for each `Image.band` that has one.
+    """
+    raise NotImplementedError
+
+
+@hookspec(firstresult=True)
+def corecube_catalogue(frame: Frame, config: Any) -> Sequence[CatalogueFlux]:
+    """Give the fluxes of a catalogue that a frame holds.
+
+    Works on a frame from the archive alone.
+
+    Parameters
+    ----------
+    frame : Image or Fibers
+    config : dataclass
+        The settings that the shot was made with.
+
+    Returns
+    -------
+    sequence of CatalogueFlux
+        Of the objects on an image, or of the fibres' columns.
     """
     raise NotImplementedError
 

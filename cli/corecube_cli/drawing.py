@@ -18,13 +18,17 @@ import numpy.typing as npt
 
 from corecube.figures import Panel, Series
 from corecube.text import printable
+from corecube_cli.console import console
 
+EXTRA: Final = "pip install 'corecube[plot]'"
 MASKED: Final = "#D55E00"
 NOT_POSITIVE: Final = "#56B4E9"
 BAND: Final = "#9CC7E8"
 LINES: Final = ("#1B2A41", "#E69F00", "#0072B2", "#009E73", "#CC79A7", "#8C8C8C")
 STYLES: Final = ("-", "--", ":")
 """The colours come again with another style of line."""
+
+MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 
 NAMED: Final = 8
 """Series that a legend names."""
@@ -34,6 +38,9 @@ STRETCH: Final = (0.5, 99.5)
 
 _SPAN: Final = (0.2, 99.8)
 """Percentiles of the valid values that the axis of a line spans, with a margin."""
+
+_CORE: Final = (2.0, 98.0)
+"""The same for lines that points stand among."""
 
 _DECADES: Final = 5.0
 """Ratio of highest to lowest value below which a logarithmic scale is no help."""
@@ -65,6 +72,16 @@ _STYLE: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 FloatArray = npt.NDArray[np.floating[Any]]
+
+
+def can_draw() -> bool:
+    """Tell whether matplotlib is there, and say what to do where it is not."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        console.warn(f"no drawings without matplotlib; run: {EXTRA}")
+        return False
+    return True
 
 
 def draw(panel: Panel, format: str = "png", dpi: int = 160) -> bytes:
@@ -104,7 +121,7 @@ def draw(panel: Panel, format: str = "png", dpi: int = 160) -> bytes:
         else:
             axes.set_ylabel(_label(panel.y_label, panel.y_unit))
             {"lines": _lines, "points": _points, "histogram": _histogram}[panel.kind](axes, panel)
-            _legend(axes)
+            _legend(axes, NAMED + sum(series.marks for series in panel.series))
         stream = io.BytesIO()
         undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[format]
         figure.savefig(stream, format=format, dpi=dpi, metadata=undated)
@@ -114,6 +131,8 @@ def draw(panel: Panel, format: str = "png", dpi: int = 160) -> bytes:
 def _size(panel: Panel) -> tuple[float, float]:
     """Return width and height in inches."""
     if panel.kind != "image":
+        if any(series.marks for series in panel.series):
+            return 10.0, 6.8  # a long legend
         return (10.0, 5.2) if not _on_sky(panel) else (8.0, 7.2)
     ny, nx = panel.series[0].y.shape
     if not _square(panel):
@@ -135,7 +154,12 @@ def _on_sky(panel: Panel) -> bool:
 
 
 def _lines(axes: Any, panel: Panel) -> None:
+    marked, banded = 0, False
     for place, series in enumerate(panel.series):
+        if series.marks:
+            _bars(axes, series, place, marked)
+            marked += 1
+            continue
         x = _places(series)
         good = _good(series, panel.log)
         y = np.where(good, series.y, np.nan)
@@ -147,8 +171,9 @@ def _lines(axes: Any, panel: Panel) -> None:
                 low, high = y - series.error, y + series.error
             axes.fill_between(
                 x, low, high, color=BAND, linewidth=0.6 if y.size > 500 else 0.0,
-                step="mid", label="1-sigma error", zorder=1,
+                step="mid", label=None if banded else "1-sigma error", zorder=1,
             )  # fmt: skip
+            banded = True
         axes.plot(
             x, y, color=color, linestyle=style if y.size > 1 else "none",
             linewidth=float(np.clip(1600 / max(y.size, 1), 0.5, 1.5)),
@@ -159,13 +184,26 @@ def _lines(axes: Any, panel: Panel) -> None:
     _marks(axes, panel)
 
 
+def _bars(axes: Any, series: Series, place: int, marked: int) -> None:
+    """Draw points with bars among lines: open, and smaller one by one, so that each is seen."""
+    good = _good(series, False)
+    color, _ = _look(place)
+    error = None if series.error is None else np.where(series.error > 0, series.error, 0.0)[good]
+    axes.errorbar(
+        _places(series)[good], series.y[good], error, fmt=MARKERS[marked % len(MARKERS)],
+        color=color, markersize=max(11.0 - 2.0 * marked, 4.0), markerfacecolor="white",
+        markeredgewidth=1.6, capsize=3, elinewidth=1.4, label=_name(series, place),
+        zorder=6 + place / 100,
+    )  # fmt: skip
+
+
 def _points(axes: Any, panel: Panel) -> None:
     for place, series in enumerate(panel.series):
         good = _good(series, panel.log)
         x = _places(series)[good]
         size = 36 if x.size < 60 else max(1.0, min(36.0, 4e3 / x.size))
         color, _ = _look(place)
-        marker = ("o", "s", "^", "D", "v", "P")[place % 6]
+        marker = MARKERS[place % len(MARKERS)]
         axes.scatter(
             x, series.y[good], s=size, color=color, marker=marker, linewidths=0, alpha=0.9,
             label=_name(series, place), rasterized=x.size > 10_000,
@@ -191,7 +229,9 @@ def _limits(axes: Any, panel: Panel) -> None:
     if not kept:
         return
     few = sum(part.size for part in kept) < 200
-    spans = [np.percentile(part, (0, 100) if few else _SPAN) for part in kept]
+    joined = any(series.marks for series in panel.series)  # then noise is not what is looked at
+    span = (0, 100) if few else _CORE if joined else _SPAN
+    spans = [np.percentile(part, span if part.size > 60 else (0, 100)) for part in kept]
     low, high = min(span[0] for span in spans), max(span[1] for span in spans)
     if panel.log and high > _DECADES * low:
         low = max(low, high * _LOWEST)
@@ -201,6 +241,8 @@ def _limits(axes: Any, panel: Panel) -> None:
     else:
         reach = (high - low) or abs(high) or 1.0
         axes.set_ylim(low - 0.10 * reach, high + 0.14 * reach)
+    if panel.y_unit.startswith("mag"):
+        axes.invert_yaxis()  # what is brighter stands higher
     if panel.x_label.startswith("frame"):
         axes.xaxis.get_major_locator().set_params(integer=True)
     places = np.concatenate([_places(s)[np.isfinite(_places(s))] for s in panel.series])
@@ -267,11 +309,11 @@ def _histogram(axes: Any, panel: Panel) -> None:
     axes.set_ylim(0.0, axes.get_ylim()[1] * 1.12)
 
 
-def _legend(axes: Any) -> None:
+def _legend(axes: Any, named: int) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    if len(handles) > NAMED + 1:
-        left = len(handles) - NAMED
-        handles, labels = handles[: NAMED + 1], [*labels[:NAMED], f"... and {left} more"]
+    if len(handles) > named + 1:
+        left = len(handles) - named
+        handles, labels = handles[: named + 1], [*labels[:named], f"... and {left} more"]
     if len(handles) > 1:
         # beside nothing that is drawn: below the axes, as many in a row as there is room for
         labels = [textwrap.shorten(label, 80, placeholder="...") for label in labels]

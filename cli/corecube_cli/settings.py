@@ -115,6 +115,14 @@ def own_overrides(name: str, overrides: Sequence[str] | None) -> list[str]:
     ]
 
 
+def found_instrument(name: str) -> tuple[Caller | None, str]:
+    """Return an instrument by name, or why it cannot be asked."""
+    try:
+        return instrument(name), ""
+    except PluginError as error:
+        return None, str(error)
+
+
 def instrument_settings(
     caller: Caller, files: Sequence[str] | None, overrides: Sequence[str] | None
 ) -> Settings:

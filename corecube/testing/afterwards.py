@@ -12,6 +12,7 @@ from corecube import config as configuration
 from corecube.figures import Figures, Subject
 from corecube.frames import Frame
 from corecube.masks import MaskSpan
+from corecube.photometry.catalogue import CatalogueFlux
 from corecube.testing import chain
 from corecube.testing.calibrator import factors_of
 from corecube.testing.case import Case
@@ -25,8 +26,8 @@ from corecube.testing.model import DoesNotApply, check
 )  # fmt: skip
 def files_are_not_needed(case: Case) -> Iterator[str]:
     """Move the files away and ask the hooks about frames of the archive."""
-    hooks = [name for name in ("calibration_factors", "check_noise") if case.caller.has(name)]
-    if not hooks:
+    hooks = ("calibration_factors", "check_noise", "catalogue")
+    if not any(map(case.caller.has, hooks)):
         raise DoesNotApply("the instrument has neither factors nor a check of its noise")
     # the frames as they were when the files were here
     before = [
@@ -51,6 +52,9 @@ def files_are_not_needed(case: Case) -> Iterator[str]:
                 if stored is None or stored.flux.shape != frame.flux.shape:
                     continue
                 where = f"{entry.where}: {frame.name}"
+                for part in answers.get("catalogue", ()):
+                    if not isinstance(part, CatalogueFlux):
+                        yield f"{where}: {type(part).__name__} is no CatalogueFlux"
                 yield from differences(answers, _answers(case, stored), where)
     finally:
         aside.rename(case.inputs)
@@ -61,6 +65,10 @@ def _answers(case: Case, frame: Frame) -> dict[str, Any]:
     if case.caller.has("check_noise"):
         with chain.as_the_core_does():
             found["check"] = case.caller.call("check_noise", frame=frame, config=case.config)
+    if case.caller.has("catalogue"):
+        with chain.as_the_core_does():
+            given = case.caller.call("catalogue", frame=frame, config=case.config) or ()
+            found["catalogue"] = tuple(given)
     return found
 
 

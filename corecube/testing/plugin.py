@@ -13,6 +13,7 @@ from typing import Any, Final
 from corecube import config as configuration
 from corecube import hookspecs
 from corecube.frames import Column, Fibers, check_name
+from corecube.photometry.passbands import Passbands
 from corecube.plugins import installed
 from corecube.shots import FileInfo, ShotPlan
 from corecube.testing.case import Case, Entry
@@ -101,7 +102,14 @@ def says_what_it_is(case: Case) -> Iterator[str]:
 
 @check("P3", "plugin", "its hooks are valid, its columns have types and descriptions")
 def columns_are_described(case: Case) -> Iterator[str]:
-    """Look at what `corecube_archive_columns` promises; loading has looked at the hooks."""
+    """Look at what `corecube_archive_columns` promises, and at the passbands.
+
+    Loading has looked at the hooks.
+    """
+    if case.caller.has("passbands"):
+        bands = case.caller.call("passbands", config=case.config)
+        if bands is not None and not isinstance(bands, Passbands):
+            yield f"corecube_passbands gives {type(bands).__name__} in place of Passbands"
     promised = case.caller.call("archive_columns", config=case.config)
     for group, columns in (promised or {}).items():
         check_name(group, "group")

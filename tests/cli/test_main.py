@@ -14,7 +14,7 @@ from corecube_cli.console import console
 Cli = Any
 
 # Kept for later: no command may have one of these names yet.
-RESERVED = ("plot", "serve")
+RESERVED = ("serve",)
 
 
 def test_the_help_leads_with_examples(cli: Cli) -> None:

@@ -424,7 +424,10 @@ class TestReal:
         assert (waves["first"], waves["last"]) == pytest.approx((10**3.5520, 10**4.0147), rel=1e-12)
         assert (found["factors"], found["replay"]) == ([], None)
         names = {panel["name"] for panel in found["panels"]}
-        assert names == {"flux", "error-to-signal", "pulls", "model", "sky", "wdisp"} | {
+        curves = {"curves", "merged-curve"}
+        for name in ("weighted", "rebinned"):
+            curves |= {name, *(f"{name}-level-{level}" for level in (1, 2, 3, 4))}
+        assert names == {"flux", "error-to-signal", "pulls", "model", "sky", "wdisp"} | curves | {
             f"level-{number}" for number in range(1, 6)
         }  # fmt: skip
         levels = found["levels"]

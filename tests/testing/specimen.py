@@ -27,6 +27,7 @@ from corecube.figures import Figures, Panel, Series, Subject
 from corecube.frames import Array, Bits, Column, Factor, Fibers, Frame, Image, NoiseCheck
 from corecube.hookspecs import API, Instrument, hookimpl
 from corecube.masks import MaskSpan, value
+from corecube.photometry.catalogue import CatalogueFlux
 from corecube.provenance import Provenance
 from corecube.shots import Context, FileHead, FileInfo, NotMine, Shot, ShotPlan
 from corecube.spectral import Spectral
@@ -351,6 +352,18 @@ def corecube_report(shot: Shot, subject: Subject, config: Config) -> Figures | N
     line = Series("column 7", flux[:, 7], np.arange(len(flux), dtype=np.float32))
     mean = float("nan") if FAULT == "report" else float(flux.mean())
     return Figures({"mean in nanomaggy": mean}, (Panel("column", "Flux", "lines", (line,)),))
+
+
+@hookimpl
+def corecube_passbands(config: Config) -> Any:
+    return {"r": 6175.57} if FAULT == "passbands" else None
+
+
+@hookimpl
+def corecube_catalogue(frame: Frame, config: Config) -> Sequence[CatalogueFlux]:
+    one = np.array([1.0])
+    fluxes = CatalogueFlux("PSF flux", "r", ("a",), one, one, one, one, "nanomaggy")
+    return ("a flux",) if FAULT == "no flux" else (fluxes,)  # type: ignore[return-value]
 
 
 @hookimpl

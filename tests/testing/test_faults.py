@@ -13,7 +13,7 @@ from corecube.testing import Case, Run, checks
 FAULTS = {
     "prints": "P1", "opens": "P1", "slow": "P1",
     "title": "P2",
-    "column": "P3",
+    "column": "P3", "passbands": "P3",
     "memory": "P4",
     "imports": "P5",
     "warns": "P6",
@@ -49,7 +49,7 @@ FAULTS = {
     "check": "N8",
     "title by order": "A2",
     "ascii": "A7",
-    "needs file": "A10",
+    "needs file": "A10", "no flux": "A10",
     "report": "A11",
     "late": "A12",
 }  # fmt: skip

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 app = new_app()
 
 _HELP = help_text(
-    "Write shots as HDF5 files for tools that know no blosc.",
+    "Write shots as HDF5 files for other tools, or spectra in other bins.",
     "corecube export s82.corecube --plain --output plain",
     "corecube export s82.corecube sdss/2820-3-0122 --plain --output plain",
     'corecube export s82.corecube --where "start > 53000" --plain --output plain',
+    "corecube export s82.corecube 7330-56684-0434 --rebin 3600..10400,4620 --output bins",
     more="A file for each shot, with all arrays: also errors, levels and wavelengths that the "
     "archive computes, arrays of other shots, and masks that lists named later. Any HDF5 library "
-    "reads it. Without a NAME all shots are written. The files written are printed.",
+    "reads it. Without a NAME all shots are written. The files written are printed. With --rebin "
+    "each spectrum becomes a FITS table of bins of equal width: flux kept, errors propagated, and "
+    "how far bins are covered and correlated.",
 )
 
 
@@ -31,11 +34,19 @@ _HELP = help_text(
 def export_shots(
     archive: Archive,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Of shots; all if not given.")
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Of shots (all if not given) or spectra."),
     ] = None,
     plain: Annotated[
-        bool, typer.Option("--plain", help="HDF5 with no filters but its own (the only form).")
+        bool,
+        typer.Option("--plain", help="HDF5 with no filters but its own (the only form of shots)."),
     ] = False,
+    rebin: Annotated[
+        str | None,
+        typer.Option(
+            "--rebin", metavar="A..B,N", help="N bins whose centres reach from A to B, Angstrom."
+        ),
+    ] = None,
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="DIR", help="Made if it is not there.")
     ] = None,
@@ -57,6 +68,16 @@ def export_shots(
     from corecube_cli.fitsfiles import file_name
     from corecube_cli.outputs import folder_for, refuse_existing
 
+    if rebin is not None:
+        from corecube_cli.rebinned import write_rebinned
+
+        if plain or instrument is not None or where is not None:
+            raise UsageProblem("--rebin goes with names of spectra and --output alone")
+        if not output:
+            raise UsageProblem("say where to: --output DIR")
+        with open_archive(archive) as opened:
+            write_rebinned(opened, names or [], rebin, output, force)
+        return 0
     if not plain:
         raise UsageProblem("say in which form: --plain is the only one")
     if not output:

@@ -12,7 +12,6 @@ from corecube_cli.console import console, count
 from corecube_cli.parameters import Archive, ConfigFiles, Overrides, command, help_text, new_app
 
 if TYPE_CHECKING:
-    from corecube.plugins import Caller
     from corecube.reports import Report
 
 app = new_app()
@@ -29,7 +28,6 @@ _HELP = help_text(
     "matplotlib.",
 )
 _FORMATS = ("png", "svg", "pdf")
-_EXTRA = "pip install 'corecube[plot]'"
 
 
 @command(app, "report", _HELP)
@@ -59,17 +57,18 @@ def write_report(
     """Write a report and return the exit code."""
     from corecube.archive import open_archive
     from corecube.reports import report
+    from corecube_cli.drawing import can_draw
     from corecube_cli.failures import PLUGIN, UsageProblem
     from corecube_cli.naming import the_one
     from corecube_cli.outputs import folder_for, write_text
-    from corecube_cli.settings import current_settings
+    from corecube_cli.settings import current_settings, found_instrument
 
     if format not in _FORMATS:
         raise UsageProblem(f"'{format}' is no format of drawings; there are: {', '.join(_FORMATS)}")
     with open_archive(archive) as opened:
         row = the_one(opened, name)
         folder = folder_for(output)
-        caller, missing = _instrument(row.record.instrument)
+        caller, missing = found_instrument(row.record.instrument)
         current = None if caller is None else current_settings(caller, config, set_)
         made = report(row, caller, missing, current, levels)
     for line in made.says:
@@ -78,7 +77,7 @@ def write_report(
     write_text(str(folder / "report.json"), text + "\n")
     written = [folder / "report.json"]
     good = not made.faults
-    if not json_only and _can_draw():
+    if not json_only and can_draw():
         drawn = _draw(made, folder, format)
         written += drawn
         good = good and len(drawn) == len(made.panels)
@@ -86,26 +85,6 @@ def write_report(
         print(path)
     console.say(f"{row.name}: {count(len(written), 'file')} written into {folder}")
     return 0 if good else PLUGIN
-
-
-def _instrument(name: str) -> tuple[Caller | None, str]:
-    """Return the instrument, or why it cannot be asked."""
-    from corecube.errors import PluginError
-    from corecube_cli.settings import instrument
-
-    try:
-        return instrument(name), ""
-    except PluginError as error:
-        return None, str(error)
-
-
-def _can_draw() -> bool:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        console.warn(f"no drawings without matplotlib; run: {_EXTRA}")
-        return False
-    return True
 
 
 def _draw(made: Report, folder: Path, format: str) -> list[Path]:

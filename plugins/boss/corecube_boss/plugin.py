@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corecube.figures import Figures, Subject
 from corecube.frames import Column, Factor, Fibers, Frame, Image, NoiseCheck
@@ -17,7 +17,11 @@ from corecube_boss.planning import RAW, plan_shots
 from corecube_boss.settings import BossConfig
 from corecube_sdssfiles.fibers import COADD
 
-DATA_VERSION = 1
+if TYPE_CHECKING:
+    from corecube.photometry.catalogue import CatalogueFlux
+    from corecube.photometry.passbands import Passbands
+
+DATA_VERSION = 2
 """Steps when stored numbers would change."""
 
 
@@ -91,6 +95,22 @@ def corecube_archive_columns(config: BossConfig) -> Mapping[str, Sequence[Column
 def corecube_report(shot: Shot, subject: Subject, config: BossConfig) -> Figures | None:
     """Report the identity of the calibration, its factors, and the variance of electrons."""
     return report.report(shot, subject, config)
+
+
+@hookimpl
+def corecube_passbands(config: BossConfig) -> Passbands | None:
+    """Give the passbands of the imaging, as the pipelines use them."""
+    from corecube_sdssfiles.passbands import jun2001
+
+    return jun2001()
+
+
+@hookimpl
+def corecube_catalogue(frame: Frame, config: BossConfig) -> Sequence[CatalogueFlux]:
+    """Give the fluxes of a spectrum's columns."""
+    from corecube_sdssfiles.catalogue import fluxes_of_fibers
+
+    return fluxes_of_fibers(frame) if isinstance(frame, Fibers) else ()
 
 
 @hookimpl

@@ -102,6 +102,8 @@ class Objects:
         Pixel in the frame of each filter, 0 at the centre of the first.
     psf_flux : float32 array (n, 5), nanomaggies
         u, g, r, i, z.
+    psf_error : float32 array (n, 5), nanomaggies
+        1-sigma, NaN where the file gives no weight.
     tai : float64 array (n, 5)
         Seconds TAI of the middle of the exposure; divide by 86400 for MJD.
     """
@@ -113,6 +115,7 @@ class Objects:
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     psf_flux: npt.NDArray[np.float32]
+    psf_error: npt.NDArray[np.float32]
     tai: npt.NDArray[np.float64]
 
 
@@ -141,9 +144,12 @@ def read_objects(buffer: bytes, name: str = "") -> Objects:
         none, five = np.zeros(0), np.zeros((0, 5))
         return Objects(
             none.astype(np.int64), none, none, none.astype(np.int32), five, five,
-            five.astype(np.float32), five,
+            five.astype(np.float32), five.astype(np.float32), five,
         )  # fmt: skip
     table = fits.table(1)
+    weight = table.column("PSFFLUX_IVAR").astype(np.float64)
+    error = np.full(weight.shape, np.nan)
+    error[weight > 0] = 1.0 / np.sqrt(weight[weight > 0])
     return Objects(
         objid=np.char.strip(table.column("OBJID")).astype(np.int64),
         ra=table.column("RA"),
@@ -152,6 +158,7 @@ def read_objects(buffer: bytes, name: str = "") -> Objects:
         x=table.column("COLC").astype(np.float64) - 0.5,
         y=table.column("ROWC").astype(np.float64) - 0.5,
         psf_flux=table.column("PSFFLUX"),
+        psf_error=error.astype(np.float32),
         tai=table.column("TAI"),
     )
 

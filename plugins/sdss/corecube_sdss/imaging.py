@@ -18,6 +18,7 @@ from corecube.shots import Context, ShotPlan, Source
 from corecube.tan import outline
 from corecube_sdss import companions, masks
 from corecube_sdss.astrom import row_times, wcs_cards
+from corecube_sdss.catalogue import objects_of
 from corecube_sdss.frames import NEW_ROWS, UNIT, FrameFile, read_frame
 from corecube_sdss.noise import (
     NOT_MODELLED,
@@ -72,7 +73,7 @@ def read_image(plan: ShotPlan, entry: str, config: SdssConfig, context: Context)
         unit=UNIT,
         mask=_mask(frame, bits, _last_field(frame, plan, context)),
         bits=bits,
-        calibration=_calibration(frame, electronics),
+        calibration=_calibration(frame, electronics) | objects_of(plan, entry, context),
         header=frame.header.lines(),
         cards=cards,
         band=entry,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corecube.figures import Figures, Subject
 from corecube.frames import Column, Factor, Fibers, Frame, Image, NoiseCheck
@@ -16,7 +16,11 @@ from corecube_sdss.planning import IMAGING, plan_shots
 from corecube_sdss.settings import SdssConfig
 from corecube_sdssfiles.summary import COLUMNS
 
-DATA_VERSION = 1
+if TYPE_CHECKING:
+    from corecube.photometry.catalogue import CatalogueFlux
+    from corecube.photometry.passbands import Passbands
+
+DATA_VERSION = 2
 """Steps when stored numbers would change."""
 
 
@@ -86,10 +90,34 @@ def corecube_archive_columns(config: SdssConfig) -> Mapping[str, Sequence[Column
 
 @hookimpl
 def corecube_report(shot: Shot, subject: Subject, config: SdssConfig) -> Figures | None:
-    """Report sky, counts and error terms of an image, model and sky of a spectrum."""
+    """Report sky, counts and error terms of an image; model, sky and passbands of a spectrum."""
     from corecube_sdss.report import report
+    from corecube_sdssfiles.curvefigures import curve_figures
 
-    return report(shot, subject)
+    found = report(shot, subject)
+    if found is None or subject.kind != "fiber":
+        return found
+    more = curve_figures(shot.rows(subject.name, subject.row, subject.row + 1))
+    return Figures({**found.numbers, **more.numbers}, (*found.panels, *more.panels))
+
+
+@hookimpl
+def corecube_passbands(config: SdssConfig) -> Passbands | None:
+    """Give the passbands of the imaging, as the pipelines use them."""
+    from corecube_sdssfiles.passbands import jun2001
+
+    return jun2001()
+
+
+@hookimpl
+def corecube_catalogue(frame: Frame, config: SdssConfig) -> Sequence[CatalogueFlux]:
+    """Give the fluxes of an image's objects by its photoObj file, or of a spectrum's columns."""
+    from corecube_sdss.catalogue import fluxes_of_image
+    from corecube_sdssfiles.catalogue import fluxes_of_fibers
+
+    if isinstance(frame, Image):
+        return fluxes_of_image(frame)
+    return fluxes_of_fibers(frame) if isinstance(frame, Fibers) else ()
 
 
 @hookimpl

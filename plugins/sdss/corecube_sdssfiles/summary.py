@@ -47,6 +47,11 @@ COLUMNS: Final[tuple[Column, ...]] = (
         )
         for band in BANDS
     ),
+    *(
+        Column(f"psfflux{kind}_{band}", "float32", "nanomaggy", f"{what} of the matched object.")
+        for kind, what in (("", "PSF flux"), ("_err", "1-sigma error of the PSF flux"))
+        for band in BANDS
+    ),
     Column("objid", "int64", "", "objID of the matched object in the imaging.", -1),
     Column("specobjid", "uint64", "", "specObjID of the spectrum.", 0),
     Column("program", "text", "", "Programme that the plate belongs to.", ""),
@@ -239,14 +244,34 @@ class Lookup:
 
 
 def _fluxes(look: Lookup) -> dict[str, Any]:
-    flux = look.numbers("SPECTROFLUX", _NAN)
-    if flux.ndim != 2:
-        return dict.fromkeys((f"spectroflux_{band}" for band in BANDS), _NAN)
-    weight = look.numbers("SPECTROFLUX_IVAR", _NAN)
-    known = flux != 0
-    if weight.shape == flux.shape:
-        known |= weight != 0
-    flux = np.where(known, flux, _NAN)
+    """Return the fluxes of the spectrum, and those of its object in the imaging if it was found.
+
+    SPECTROFLUX_IVAR is no inverse variance but the scatter of a plate's sky fibres, and not kept.
+    """
+    spectrum, _ = _five(look, "SPECTROFLUX")
+    psf, weight = _five(look, "PSFFLUX")
+    error = np.full(psf.shape, np.nan)
+    measured = np.isfinite(psf) & (weight > 0)
+    error[measured] = 1.0 / np.sqrt(weight[measured])
+    psf = np.where(measured, psf, np.nan)
+    kinds = (("spectroflux", spectrum), ("psfflux", psf), ("psfflux_err", error))
     return {
-        f"spectroflux_{band}": flux[:, place] for place, band in enumerate(BANDS[: flux.shape[1]])
-    } | dict.fromkeys((f"spectroflux_{band}" for band in BANDS[flux.shape[1] :]), _NAN)
+        f"{kind}_{band}": values[:, place]
+        for kind, values in kinds
+        for place, band in enumerate(BANDS)
+    }
+
+
+def _five(look: Lookup, name: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return a flux and its weight in five bands, NaN where a file has none."""
+    flux = look.numbers(name, _NAN)
+    weight = look.numbers(f"{name}_IVAR", _NAN)
+    found = []
+    for values in (flux, weight):
+        whole = np.full((flux.shape[0], len(BANDS)), _NAN)
+        if values.ndim == 2:
+            width = min(values.shape[1], len(BANDS))
+            whole[:, :width] = values[:, :width]
+        found.append(whole)
+    known = (found[0] != 0) | (np.isfinite(found[1]) & (found[1] != 0))
+    return np.where(known, found[0], _NAN), found[1]
