@@ -106,7 +106,8 @@ _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 def is_hdf5(path: str) -> bool:
     """Say whether a file, which may be packed, is read by HDF5's C library."""
     try:
-        return Head.read(path).data.startswith(_HDF5)
+        # a pipe or a device is not waited for
+        return Path(path).is_file() and Head.read(path).data.startswith(_HDF5)
     except (CorecubeError, OSError):
         return False  # what is wrong with it is said where it is read
 

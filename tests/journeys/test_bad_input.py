@@ -490,7 +490,9 @@ def test_a_companion_that_changed_unsaid(
 
 def newer(archive: Path) -> None:
     manifest = archive / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"format":1', '"format":2'))
+    text = manifest.read_text()
+    assert '"format":2' in text
+    manifest.write_text(text.replace('"format":2', '"format":3'))
 
 
 def spoilt(name: str, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
