@@ -24,6 +24,14 @@ from corecube.archive.chunks import COMPACT, COMPRESSION, codecs, crc
 _BLOSC: Final = struct.Struct("<4B3I")
 
 
+_FEW: Final = 64
+_SMALL: Final = 1 << 20
+"""So many parts of so many bytes are left to HDF5 as long as the decoder's package is not loaded:
+that takes 40 ms, and a short command reads a few columns."""
+
+_left = itertools.count()
+
+
 class ChunkDamaged(Exception):
     """The bytes of a chunk are not what was written."""
 
@@ -45,7 +53,8 @@ def read(
     Returns
     -------
     ndarray or None
-        None where HDF5 itself must read: steps, single numbers, chunks that were not packed.
+        None where HDF5 itself must read: steps, single numbers, chunks that were not packed; and
+        the first small parts in a process that has not loaded the decoder.
 
     Raises
     ------
@@ -60,6 +69,8 @@ def read(
     values = np.zeros([max(0, stop - start) for start, stop in parts], node.dtype)
     if not values.size:
         return values
+    if "numcodecs" not in sys.modules and values.nbytes < _SMALL and next(_left) < _FEW:
+        return None
     buffer = np.empty(shape, node.dtype)
     blosc, fletcher32 = codecs()
     missing = hdf5.library().exceptions.NoSuchChunkError

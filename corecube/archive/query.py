@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from corecube.archive.answer import CUTOUT_SIZE, FIBER_COLUMNS, Result, fields_of
 from corecube.archive.fiberquery import fiber_table, find_fibers
-from corecube.archive.grammar import parse
 from corecube.archive.imagequery import find_images, image_table
 from corecube.archive.regions import Region
 from corecube.archive.selection import ColumnNames, Select
@@ -99,4 +98,6 @@ def shot_table(archive: Archive, where: str | None) -> Rows:
     table = Rows(fields_of(values, SHOT_COLUMNS))
     if where is None:
         return table
+    from corecube.archive.grammar import parse  # few ask for it, and a query is short
+
     return table.take(parse(where).evaluate(lambda name: (table[name].values, table[name].missing)))
