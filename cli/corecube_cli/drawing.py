@@ -77,7 +77,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 def can_draw() -> bool:
     """Tell whether matplotlib is there, and say what to do where it is not."""
     try:
-        import matplotlib  # noqa: F401
+        import matplotlib  # noqa: F401  # a broken one counts as absent too
     except ImportError:
         console.warn(f"no drawings without matplotlib; run: {EXTRA}")
         return False

@@ -19,6 +19,7 @@ import numpy as np
 from corecube import hdf5
 from corecube.archive.cubeparts import CubePart
 from corecube.archive.durable import commit_file, temporary_path
+from corecube.archive.jsontext import loads
 from corecube.archive.layout import to_text
 from corecube.errors import ArchiveDamaged, NoSpace, QueryError
 from corecube.text import printable
@@ -59,7 +60,10 @@ def write_cube(parts: Iterable[CubePart], about: Mapping[str, Any], path: Path) 
         names = write(parts, dict(about), temporary)
         commit_file(temporary, path)
     except OSError as error:
-        raise NoSpace(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise NoSpace(
+            f"{path}: cannot be written: {error.strerror or error}; free some space there, or "
+            "choose another folder"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return names
@@ -101,7 +105,7 @@ def _part(said: dict[str, Any], arrays: Mapping[str, Any]) -> CubePart:
         if name not in values:
             values[name] = np.array(_number(said.pop(name)), dtype=np.float64)
     said["ra"], said["dec"] = _number(said["ra"]), _number(said["dec"])
-    return CubePart(**{**said, "first": tuple(said["first"])}, **values)  # type: ignore[arg-type]
+    return CubePart(**{**said, "first": tuple(said["first"])}, **values)  # type: ignore[arg-type]  # JSON
 
 
 def _number(value: float | None) -> float:
@@ -126,7 +130,10 @@ def _write_hdf5(parts: Iterable[CubePart], about: dict[str, Any], path: Path) ->
         text = to_text({"cube": LAYOUT, **about, "parts": said})
         _array(tables, file, "/", "about", np.frombuffer(text.encode(), np.uint8), "")
     except tables.HDF5ExtError as error:
-        raise NoSpace(f"{path}: cannot be written; the disk is full or failing") from error
+        raise NoSpace(
+            f"{path}: cannot be written; the disk is full or failing; free some space there, or "
+            "choose another folder"
+        ) from error
     finally:
         file.close()
     return [part["name"] for part in said]
@@ -163,7 +170,7 @@ def _read_hdf5(path: Path) -> tuple[dict[str, Any], list[CubePart]]:
 
 def _json(data: bytes, path: Path) -> dict[str, Any]:
     try:
-        about: dict[str, Any] = json.loads(data)
+        about: dict[str, Any] = loads(data)
         known = about.pop("cube") == LAYOUT
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise ArchiveDamaged(f"{path}: is no cube of corecube, or damaged") from error
@@ -276,7 +283,7 @@ def _read_fits(path: Path) -> tuple[dict[str, Any], list[CubePart]]:
             for number, row in zip(
                 file["PARTS"].data["part"], file["PARTS"].data["json"], strict=True
             ):
-                said = json.loads(row)
+                said = loads(row)
                 if said["kind"] == "spectrum":
                     table = file["SPECTRUM", number].data
                     arrays = {name: _native(table[name]) for name in _PLANES}

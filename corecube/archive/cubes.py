@@ -324,12 +324,7 @@ def _blocks(
             mask, good.astype(np.float32),
         )  # fmt: skip
     *_, made = pyramid.levels(flux, error, mask, level)
-    shape = (flux.shape[0], flux.shape[1])
-    return (
-        made.flux, made.error,
-        np.zeros(made.flux.shape, np.uint32) if made.mask is None else made.mask,
-        pyramid.size_coverage(shape, level) if made.coverage is None else made.coverage,
-    )  # fmt: skip
+    return made.arrays((flux.shape[0], flux.shape[1]))
 
 
 def _row_means(times: npt.NDArray[np.float64], step: int) -> npt.NDArray[np.float64]:

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from corecube.errors import QueryError, UnitError
-from corecube.units import factor
+from corecube.photometry.conversions import flambda_to_nmgy, jy_to_nmgy
+from corecube.units import FLUX_DENSITY, factor
 
 NANOMAGGY: Final = "nanomaggy"
 STORED: Final = "stored"
 UNITS: Final = (NANOMAGGY, STORED)
-
-JANSKY: Final = 3.631e-6
-"""Jy in a nanomaggy: 3631 Jy is an AB magnitude of 0 (Oke and Gunn 1983, ApJ 266, 713)."""
-
-LIGHT_SPEED: Final = 2.99792458e18
-"""Angstrom / s, exact (SI)."""
-
-_PER_WAVELENGTH: Final = "erg / (Angstrom s cm2)"
-_TO_JANSKY: Final = 1e23
-"""Jy in erg / (s cm2 Hz)."""
 
 
 def to_nanomaggies(
@@ -50,16 +41,14 @@ def to_nanomaggies(
     if unit == NANOMAGGY:
         return 1.0
     try:
-        return factor(unit, "Jy") / JANSKY
+        return float(jy_to_nmgy(factor(unit, "Jy")))
     except UnitError:
         pass
     if wavelength is not None:
         try:
-            per_angstrom: Any = factor(unit, _PER_WAVELENGTH)
+            return flambda_to_nmgy(factor(unit, FLUX_DENSITY), wavelength)
         except UnitError:
             pass
-        else:
-            return np.asarray(per_angstrom * wavelength**2 / LIGHT_SPEED * (_TO_JANSKY / JANSKY))
     raise QueryError(
         f"{name} is in '{unit}', which cannot be given in nanomaggies; ask for all as stored "
         f"(unit '{STORED}')"

@@ -166,7 +166,7 @@ def as_written(method: Callable[_P, _T]) -> Callable[_P, _T]:
         except CorecubeError:
             raise
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            path = args[0].path  # type: ignore[attr-defined]
+            path = args[0].path  # type: ignore[attr-defined]  # self, of any class with a path
             raise ArchiveDamaged(
                 f"{path}: is not as corecube writes it ({type(error).__name__} in "
                 f"{method.__name__}); find out more with 'corecube verify'"

@@ -108,12 +108,7 @@ def _of_stripe(
     key = (slice(*rows), slice(*columns))
     flux, mask = (shot.read(f"/images/{name}/{part}", key) for part in ("flux", "mask"))
     *_, made = pyramid.levels(flux, shot.error(name, rows, columns, flux), mask, level)
-    shape = (flux.shape[0], flux.shape[1])
-    return (
-        made.flux, made.error,
-        np.zeros(made.flux.shape, np.uint32) if made.mask is None else made.mask,
-        pyramid.size_coverage(shape, level) if made.coverage is None else made.coverage,
-    )  # fmt: skip
+    return made.arrays((flux.shape[0], flux.shape[1]))
 
 
 def _touched(

@@ -44,6 +44,20 @@ class Level:
     mask: MaskArray | None
     coverage: npt.NDArray[np.float32] | None
 
+    def arrays(
+        self, shape: tuple[int, int]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], MaskArray, npt.NDArray[np.float32]]:
+        """Return flux, error, mask and coverage, the last two also where they are None.
+
+        Parameters
+        ----------
+        shape : (int, int)
+            Of level 0.
+        """
+        mask = np.zeros(self.flux.shape, np.uint32) if self.mask is None else self.mask
+        coverage = size_coverage(shape, self.level) if self.coverage is None else self.coverage
+        return self.flux, self.error, mask, coverage
+
 
 def level_count(shape: tuple[int, int], wanted: int | None = None) -> int:
     """Return how many levels an image of this shape has.

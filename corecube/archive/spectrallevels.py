@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.masks import MaskArray, valid
+from corecube.photometry.logbins import bin_edges, bins_of, means
+from corecube.photometry.rebinning import pixel_edges
 from corecube.spectral import Spectral
 
 FloatArray = npt.NDArray[np.float64]
@@ -50,25 +52,6 @@ class SpectrumLevel:
     coverage: npt.NDArray[np.float32]
 
 
-def pixel_edges(wave: Spectral) -> FloatArray:
-    """Return the edges of the pixels of one spectrum, float64 (w + 1,).
-
-    Parameters
-    ----------
-    wave : Spectral
-        Of one row. Of a grid its own edges, 10 ** (step * (index -+ 1/2)); else the middles
-        between neighbouring wavelengths, and as far beyond the ends.
-    """
-    if wave.is_grid:
-        number = np.arange(wave.first, wave.first + wave.count + 1) - 0.5
-        return np.asarray(np.power(10.0, wave.step * number, dtype=np.float64))
-    centre = wave.wavelength().reshape(-1)
-    if centre.size < 2:
-        return np.array([centre[0] - 0.5, centre[0] + 0.5]) if centre.size else np.zeros(0)
-    middle = (centre[1:] + centre[:-1]) / 2.0
-    return np.concatenate([[2 * centre[0] - middle[0]], middle, [2 * centre[-1] - middle[-1]]])
-
-
 def spectrum_level(
     flux: npt.NDArray[Any],
     error: npt.NDArray[Any],
@@ -91,33 +74,30 @@ def spectrum_level(
     first : int
         Number of the first pixel where there is no grid.
     """
-    edges = pixel_edges(wave)
+    edges = _edges(wave)
     widths = np.diff(edges)
     start = wave.first if wave.is_grid else first
-    number = np.arange(start, start + flux.size, dtype=np.int64) >> level
-    begins = np.flatnonzero(np.diff(number, prepend=number[0] - 1))
-    low, high = int(number[0]), int(number[-1]) + 1
+    low, begins = bins_of(start, flux.size, level)
     if wave.is_grid:
-        index = (np.arange(low, high + 1, dtype=np.int64) << level) - 0.5
-        whole = np.power(10.0, wave.step * index, dtype=np.float64)
+        whole = bin_edges(low, begins.size, level, wave.step)
     else:
         whole = np.append(edges[begins], edges[-1])
     good = valid(mask) & np.isfinite(flux) & np.isfinite(error) & np.isfinite(widths)
-    weight = np.where(good, widths, 0.0)
-
-    def summed(values: npt.NDArray[Any]) -> FloatArray:
-        return np.asarray(np.add.reduceat(values, begins), dtype=np.float64)
-
-    total = summed(weight)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = summed(weight * np.where(good, flux, 0.0)) / total
-        sigma = np.sqrt(summed((weight * np.where(good, error, 0.0)) ** 2)) / total
+    mean, sigma, covered = means(flux, error, good, widths, begins)
     return SpectrumLevel(
         level, low, whole,
         mean.astype(flux.dtype), sigma.astype(error.dtype),
         np.asarray(np.bitwise_or.reduceat(mask, begins), dtype=np.uint32),
-        np.minimum(total / np.diff(whole), 1.0).astype(np.float32),
+        np.minimum(covered / np.diff(whole), 1.0).astype(np.float32),
     )  # fmt: skip
+
+
+def _edges(wave: Spectral) -> FloatArray:
+    """Return the edges of the pixels of one spectrum; a single one is taken as 1 wide."""
+    if wave.is_grid or wave.wavelength().size > 1:
+        return pixel_edges(wave)
+    (centre,) = wave.wavelength().reshape(-1)
+    return np.array([centre - 0.5, centre + 0.5])
 
 
 def correlations(

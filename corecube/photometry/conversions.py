@@ -24,7 +24,7 @@ NMGY_PER_CGS: Final = 10.0 ** ((22.5 + 48.6 - 42.5) / 2.5)
 JY_PER_NMGY: Final = 10.0 ** (-28.44 + 23.0)
 """3.6307805e-6."""
 
-FLAMBDA_PER_NMGY: Final = 10.0 ** (-28.44 + 17.0) * 2.99792458e18
+FLAMBDA_PER_NMGY: Final = 10.0 ** (-28.44 + 17.0) * 2.99792458e18  # the exact speed of light
 """1.0884806e7: 1e-17 erg / (s cm2 Angstrom) of 1 nanomaggy, times the square of the pivot."""
 
 MAG_PER_RELATIVE: Final = 2.5 / np.log(10.0)
