@@ -49,8 +49,9 @@ scale: .venv/ok ## archives of 1e7 fibres and of 500 frames, made and mended (ho
 mutants: .venv/ok ## break promises on purpose and see their tests fail
 	$(BIN)/python tests/mutants/run.py
 
-soak: .venv/ok ## kill -9 at a thousand moments: nothing may be lost (KILLS=1000 SEED=1)
+soak: .venv/ok ## kill -9 at a thousand moments, Ctrl-C among 185 frames: nothing may be lost (KILLS=1000 SEED=1)
 	$(BIN)/python tests/soak/kills.py --kills $(KILLS) --seed $(SEED)
+	$(BIN)/python tests/soak/stopping.py
 
 fuzz: .venv/ok ## damage and forge archives for an hour (MINUTES=60 SEED=1)
 	$(BIN)/python tests/soak/fuzz.py --minutes $(MINUTES) --seed $(SEED)

@@ -7,10 +7,10 @@ catalogues say: a row each, with sigma and unit. Panels are data; the command li
 from __future__ import annotations
 
 from corecube.measuring.gathering import Flux, Measured, SpectrumThere, measure
-from corecube.measuring.objects import object_pulls
+from corecube.measuring.objects import Objects, object_pulls, objects_of
 from corecube.measuring.scales import SCALES, Scale, panel_of, table_of
 
 __all__ = [
-    "SCALES", "Flux", "Measured", "Scale", "SpectrumThere", "measure", "object_pulls", "panel_of",
-    "table_of",
+    "SCALES", "Flux", "Measured", "Objects", "Scale", "SpectrumThere", "measure", "object_pulls",
+    "objects_of", "panel_of", "table_of",
 ]  # fmt: skip

@@ -173,9 +173,58 @@ def test_objects_of_a_field_with_flux_sigma_and_pull(archive: Path) -> None:
     assert 3 <= len(rows) <= 19
     both = np.hypot(values["catalogue_sigma"], values["aperture_sigma"])
     difference = values["aperture"] - values["catalogue"]
-    np.testing.assert_allclose(values["pull"], difference / both)
+    # one aperture lies on the image to a tenth
+    whole = values["coverage"] >= 0.95
+    assert whole.sum() == len(whole) - 2 and values["coverage"].min() < 0.1
+    np.testing.assert_allclose(values["pull"], np.where(whole, difference / both, np.nan))
     listed = [flux for flux in there.fluxes if flux.kind == "catalogue"]
     assert values["catalogue"][bright] in [flux.flux for flux in listed]
+
+
+def test_a_report_lists_the_objects(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    """Objects of 1000-1-100 on its frame of 100 x 100 pixels, of 19 in the field."""
+    files = {}
+    for name in ("1000-1-0100/r", "sdss/1000-1-0100"):
+        done = cli("report", archive, name, "-o", tmp_path, "--json-only")
+        assert done.code == 0, done.err
+        assert done.out.splitlines() == [
+            str(tmp_path / "report.json"), str(tmp_path / "objects.csv"),
+        ]  # fmt: skip
+        found = json.loads((tmp_path / "report.json").read_text())["objects"]
+        files[name] = found
+        rows = list(csv.DictReader(io.StringIO((tmp_path / "objects.csv").read_text())))
+        assert found["catalogued"] == 19
+        assert 3 <= len(rows) == found["on the image"] == len(found["rows"]) < 20
+        for row, other in zip(rows, found["rows"], strict=True):
+            assert row["image"] == other["image"] == "sdss/1000-1-0100/r" and row["band"] == "r"
+            assert len(row["name"]) == 19 and row["name"].startswith("12376")
+            if other["pull"] is not None:
+                numbers = [float(row[n]) for n in ("aperture", "catalogue", "pull")]
+                both = math.hypot(float(row["aperture_sigma"]), float(row["catalogue_sigma"]))
+                assert numbers[2] == pytest.approx((numbers[0] - numbers[1]) / both, rel=1e-12)
+        # fewer than 20: no statistics
+        assert found["with a pull"] == sum(row["pull"] is not None for row in found["rows"]) == 2
+        assert found["pulls"] == "no statistics of fewer than 20"
+    first, second = files.values()
+    assert first == second
+    done = cli("report", archive, "2820-3-0122/r", "-o", tmp_path / "none", "--json-only")
+    assert done.code == 0 and not (tmp_path / "none" / "objects.csv").exists()
+    assert "objects" not in json.loads((tmp_path / "none" / "report.json").read_text())
+
+
+@pytest.mark.parametrize(("count", "enough"), [(19, False), (20, True)])
+def test_statistics_of_twenty_pulls(count: int, enough: bool) -> None:
+    from corecube.measuring import Objects
+    from corecube.tabular import Field, Rows
+
+    pulls = np.append(np.linspace(-3.0, 5.0, count), np.nan)
+    found = Objects(Rows({"pull": Field(pulls)}, {"radius_arcsec": 3.0}), 30).numbers()
+    assert (found["on the image"], found["with a pull"]) == (count + 1, count)
+    if enough:
+        assert found["pulls"]["median"] == pytest.approx(1.0)
+        assert found["pulls"]["width"] == pytest.approx(8.0 * 0.6826 / 2.0)
+    else:
+        assert found["pulls"] == "no statistics of fewer than 20"
 
 
 def test_where_nothing_lies_nothing_is_drawn(cli: Cli, archive: Path, tmp_path: Path) -> None:

@@ -351,6 +351,12 @@ CUTOUTS = [
     ),
 ]
 
+# frame, half the distance of the percentiles at -1 and +1 sigma, median error of the last row
+LEVEL_0 = [
+    ("r-002820-3-0122", 0.027435, 0.027294681),
+    ("u-004948-3-0199", 0.046295, 0.046409341),
+]
+
 # file, pixels, (first, last) index, pixels without data, sum of flux, sum of inverse variance
 SPECTRA = [
     ("spec-1325-52762-0133", 3843, (35792, 39634), 1, 14095.593607, 10034.501021),

@@ -103,6 +103,17 @@ def test_by_products_of_frames(image: Get, label: str) -> None:
     assert_allclose(ratio[good], frame.error[good] / np.abs(frame.flux[good]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("row", GOLDEN["LEVEL_0"], ids=lambda row: row[0])
+def test_level_0_of_pyramids(image: Get, row: tuple[Any, ...]) -> None:
+    """The other values of level 0 are in FRAMES and PIXELS, the other levels in test_pyramid."""
+    label, width, last = row
+    frame = image(label)
+    assert frame.error is not None
+    low, high = np.percentile(frame.flux, [15.865525, 84.134475])
+    assert (high - low) / 2 == pytest.approx(width, abs=6e-7)
+    assert np.median(frame.error[-1]) == pytest.approx(last, rel=ERROR)
+
+
 @pytest.mark.parametrize("row", GOLDEN["PIXELS"], ids=lambda row: f"{row[0]}-{row[1]}")
 def test_pixels(image: Get, row: tuple[Any, ...]) -> None:
     label, place, flux, level, number, error = row
@@ -158,6 +169,66 @@ def test_time_of_the_stars_row(image: Get, row: tuple[Any, ...]) -> None:
     assert abs(found - middle) < 2e-8  # days; the golden value has eight decimals
     assert_allclose((end - start) * 86400.0, 53.907456, atol=2e-6)
     assert_allclose(np.diff(start) * 86400.0, 0.026322, atol=2e-6)
+
+
+def test_the_clock_of_the_header_is_the_coarser_one(
+    sdss_data: Path, tmp_path: Path, read_frames: Any
+) -> None:
+    """Without a time in HDU 3 the card TAI is taken: for this frame 0.045 s later, by its note."""
+    (packed,) = sdss_data.rglob("frame-r-002820-3-0122.fits.bz2")
+    with fits.open(io.BytesIO(bz2.decompress(packed.read_bytes()))) as file:
+        file[3].data["MJD"][0] = np.nan
+        file.writeto(tmp_path / "frame-r-002820-3-0122.fits", output_verify="ignore")
+    (frame,) = read_frames(tmp_path / "frame-r-002820-3-0122.fits")
+    middle = (np.asarray(frame.times.start) + np.asarray(frame.times.end)) / 2
+    found = np.interp(482.477051, np.arange(len(middle)), middle)
+    assert abs(found - 52261.23830991) < 1e-8  # days; eight decimals
+    assert any("card TAI" in note for note in frame.provenance.notes)
+
+
+def test_positions_and_times_are_float64_to_the_last_bit(
+    sdss_data: Path, tmp_path: Path, image: Get
+) -> None:
+    """float32 moves RA by 0.05 arcsec at 323 degrees, and time by 340 s."""
+    import corecube
+    from corecube.archive.regions import Cone
+    from corecube.pipeline import Options, ingest
+    from corecube.plugins import load
+
+    (packed,) = sdss_data.rglob("frame-r-001000-1-0100.fits.bz2")
+    spectrum = sdss_data / "spectra/spec-4238-55455-0037.fits"
+    config = SdssConfig(gain="table")
+    report = ingest(
+        [str(packed), str(spectrum)], tmp_path / "a.corecube", load("sdss"), config, Options()
+    )
+    assert report.exit_code() == 0
+    frame = image("r-001000-1-0100")
+    with fits.open(io.BytesIO(bz2.decompress(packed.read_bytes()))) as file:
+        header, mjd = file[0].header, float(file[3].data["MJD"][0])
+    with fits.open(spectrum) as file:
+        plug = (file[0].header["PLUG_RA"], file[0].header["PLUG_DEC"])
+    names = ("CRVAL1", "CRVAL2", "CD1_1", "CD1_2", "CD2_1", "CD2_2")
+    # float32 would lose digits of all of these
+    assert all(float(np.float32(header[name])) != header[name] for name in names)
+    with corecube.open(tmp_path / "a.corecube") as archive:
+        shot = archive.shot("sdss/1000-1-0100")
+        stored = shot.frame("r")
+        assert stored.cards is not None
+        assert [stored.cards[name] for name in names] == [header[name] for name in names]
+        for ours, theirs in zip(
+            (stored.times.start, stored.times.end), (frame.times.start, frame.times.end),
+            strict=True,
+        ):  # fmt: skip
+            assert np.asarray(ours).dtype == np.float64
+            assert np.array_equal(ours, theirs)
+        assert np.asarray(stored.times.end)[0] == pytest.approx(mjd, rel=0, abs=1e-11)
+        assert stored.footprint is not None and stored.footprint.dtype == np.float64
+        index = archive.state.sky.search(Cone(*plug, 1.0))
+        block = archive.shot("sdss/4238-55455-v5_10_0").rows("coadd", 0, 1)
+        assert block.ra.dtype == block.dec.dtype == np.float64
+        assert (block.ra[0], block.dec[0]) == plug
+        assert block.wave.wavelength().dtype == np.float64
+        assert (index["ra"].tolist(), index["dec"].tolist()) == ([plug[0]], [plug[1]])
 
 
 def test_times_of_the_catalogue(sdss_data: Path, image: Get) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,38 @@ def test_spectra(world: dict[str, Any]) -> None:
         assert columns["spectroflux_r"] == pytest.approx(star["flux"]["r"], rel=1e-6)
 
 
+def test_fields_of_a_run_follow_each_other(tmp_path: Path, read_frames: Any) -> None:
+    """Three fields of full height: the rows that two share show the same sky at the same time."""
+    options = {"fields": 3, "columns": 64, "stars": 40, "bands": "r", "spectra": 4, "packed": False}
+    truth = plugin.corecube_simulate(tmp_path, options, 5)
+    assert [name.partition("-")[0] for name in truth["files"]] == [
+        *(["frame", "psField"] * 3), *(["spec"] * 4),
+    ]  # fmt: skip
+    numbers = [one["field"] for one in truth["fields"]]
+    assert numbers == list(range(numbers[0], numbers[0] + 3))
+    assert [spectrum["source"] for spectrum in truth["spectra"]] == [0, 40, 80, 1]
+    frames = read_frames(*(tmp_path / name for name in truth["files"] if "spec" not in name))
+    assert len(frames) == 3
+    for first, second in pairwise(frames):
+        x, y = np.array([3.0, 40.0]), np.array([1370.0, 1480.0])
+        there = first.wcs.wcs_pix2world(x, y, 0)
+        # a hundredth of a pixel: rows are great circles in each field's own tangent plane
+        assert_allclose(second.wcs.wcs_pix2world(x, y - 1361, 0), there, rtol=0, atol=1.1e-6)
+        assert_allclose(first.times.start[1361:], second.times.start[:128], rtol=0, atol=2e-9)
+    shared = [star for star in truth["sources"] if star["field"] != numbers[-1]]
+    shared = [star for star in shared if star["pixel"]["r"][1] > 1361 + 20]
+    assert len(shared) >= 3
+    for star in shared:
+        second = frames[numbers.index(star["field"]) + 1]
+        x, y = np.array(star["pixel"]["r"]) - (0, 1361)
+        rows, columns = np.mgrid[: second.flux.shape[0], : second.flux.shape[1]]
+        near = np.hypot(columns - x, rows - y) < 6.0
+        error = float(np.sqrt((second.error[near].astype(float) ** 2).sum()))
+        found = float(second.flux[near].sum(dtype=float))
+        # at least the star; others may be near
+        assert found > star["flux"]["r"] * 0.99 - 5 * error
+
+
 def test_nan_pixels_are_no_data(small_field: dict[str, Any], read_frames: Any) -> None:
     path = small_field["folder"] / small_field["files"][0]
     content = bytearray(path.read_bytes())
@@ -154,7 +187,10 @@ def test_a_seed_fixes_everything(tmp_path: Path) -> None:
     assert not set(first.values()) & set(other.values())
 
 
-@pytest.mark.parametrize("options", [{"rows": 5}, {"bands": "x"}, {"star": 3}, {"spectra": 99}])
+@pytest.mark.parametrize(
+    "options",
+    [{"rows": 5}, {"bands": "x"}, {"star": 3}, {"spectra": 99}, {"fields": 0}, {"fields": 401}],
+)
 def test_wrong_options(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
         plugin.corecube_simulate(tmp_path, options, 1)

@@ -56,7 +56,9 @@ def write_report(
 ) -> int:
     """Write a report and return the exit code."""
     from corecube.archive import open_archive
-    from corecube.reports import report
+    from corecube.archive.names import FiberRow
+    from corecube.measuring import objects_of
+    from corecube.reports import plain, report
     from corecube_cli.drawing import can_draw
     from corecube_cli.failures import PLUGIN, UsageProblem
     from corecube_cli.naming import the_one
@@ -71,11 +73,19 @@ def write_report(
         caller, missing = found_instrument(row.record.instrument)
         current = None if caller is None else current_settings(caller, config, set_)
         made = report(row, caller, missing, current, levels)
-    for line in made.says:
+        objects = None
+        listed = caller is not None and caller.has("catalogue")
+        if listed and not isinstance(row, FiberRow):
+            objects = objects_of(row, find=lambda _: (caller, ""))
+    for line in (*made.says, *(objects.says if objects else ())):
         console.warn(line)
-    text = json.dumps(made.numbers, indent=1, ensure_ascii=False, allow_nan=False)
+    numbers = made.numbers | ({"objects": plain(objects.numbers())} if objects else {})
+    text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     write_text(str(folder / "report.json"), text + "\n")
     written = [folder / "report.json"]
+    if objects:
+        written.append(folder / "objects.csv")
+        _write_table(objects.rows, written[-1])
     good = not made.faults
     if not json_only and can_draw():
         drawn = _draw(made, folder, format)
@@ -85,6 +95,17 @@ def write_report(
         print(path)
     console.say(f"{row.name}: {count(len(written), 'file')} written into {folder}")
     return 0 if good else PLUGIN
+
+
+def _write_table(rows: Any, path: Path) -> None:
+    import io
+
+    from corecube_cli.formats import write_rows
+    from corecube_cli.outputs import write_text
+
+    text = io.StringIO()
+    write_rows(rows, "csv", text)
+    write_text(str(path), text.getvalue())
 
 
 def _draw(made: Report, folder: Path, format: str) -> list[Path]:

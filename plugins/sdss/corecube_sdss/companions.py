@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from corecube.errors import FileNotUnderstood
 from corecube.fits import BinTable, Fits
+from corecube.frames import Array
 from corecube_sdss.frames import FILTERS, Field, field_of_cards
 from corecube_sdss.noise import Electronics
+from corecube_sdss.psf import read_psf
 
 
 def psfield_electronics(buffer: bytes, field: Field, name: str = "") -> Electronics:
@@ -35,12 +37,35 @@ def psfield_electronics(buffer: bytes, field: Field, name: str = "") -> Electron
     FileNotUnderstood
         If it is of another field or damaged.
     """
+    return _electronics(_psfield(buffer, field, name).table(6), 0, field, "psField")
+
+
+def psfield_psf(buffer: bytes, field: Field, name: str = "") -> dict[str, Array]:
+    """Return the PSF of a psField file as arrays of the image of one filter.
+
+    Parameters
+    ----------
+    buffer : bytes
+        The unpacked file.
+    field : Field
+        Of the frame, with its band.
+    name : str, optional
+        Name of the file, for errors.
+
+    Raises
+    ------
+    FileNotUnderstood
+        If it is of another field or damaged.
+    """
+    return read_psf(_psfield(buffer, field, name), field, name)
+
+
+def _psfield(buffer: bytes, field: Field, name: str) -> Fits:
     fits = Fits(buffer, name)
     said = field_of_cards(fits.header(0))
     if said.key != field.key:
         raise FileNotUnderstood(f"{name}: this psField is of {said.key}, not {field.key}")
-    table = fits.table(6)
-    return _electronics(table, 0, field, "psField")
+    return fits
 
 
 def photofield_electronics(buffer: bytes, field: Field, name: str = "") -> Electronics | None:

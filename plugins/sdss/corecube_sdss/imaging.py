@@ -17,6 +17,7 @@ from corecube.provenance import Provenance
 from corecube.shots import Context, ShotPlan, Source
 from corecube.tan import outline
 from corecube_sdss import companions, masks
+from corecube_sdss.amplifiers import FIRST_COLUMNS, of_each
 from corecube_sdss.astrom import row_times, wcs_cards
 from corecube_sdss.catalogue import objects_of
 from corecube_sdss.frames import NEW_ROWS, UNIT, FrameFile, read_frame
@@ -24,6 +25,7 @@ from corecube_sdss.noise import (
     NOT_MODELLED,
     RECIPE,
     Electronics,
+    Floats,
     NoiseInputs,
     error_image,
     from_table,
@@ -62,10 +64,12 @@ def read_image(plan: ShotPlan, entry: str, config: SdssConfig, context: Context)
             f"{source.path}: HDU 3 says {frame.identity.key} {frame.identity.band}, its name and "
             f"header {plan.key} {entry}; fetch the file again"
         )
+    rows, columns = frame.image.shape
     electronics = _electronics(frame, plan, config, context)
+    if config.amplifiers == "each":
+        electronics = of_each(electronics, frame.identity, frame.origin[0], columns)
     bits = _bits(frame, plan.entries[entry], context)
     cards = wcs_cards(frame.header)
-    rows, columns = frame.image.shape
     notes = frame.notes + ((electronics.note,) if electronics.note else ())
     return Image(
         name=entry,
@@ -101,24 +105,39 @@ def with_errors(image: Image) -> Image:
     for stripe, part in planes:
         mask[stripe] |= part
     source = image.calibration["gain"].description
-    provenance = image.provenance.add(
-        f"error by the noise model of the SDSS data model page 'frame', gain "
-        f"{inputs.gain:g} electron / adu, dark variance {inputs.dark_variance:g} adu2; {source}",
-        not_modelled=NOT_MODELLED,
+    pairs = [inputs.of_half(half) for half in inputs.halves()]
+    gains, darks = (
+        " and ".join(f"{value:g}" for value in part) for part in zip(*pairs, strict=True)
     )
-    return replace(image, error=error, mask=mask, provenance=provenance, recipe=RECIPE)
+    alike = len(pairs) == 1
+    provenance = image.provenance.add(
+        f"error by the noise model of the SDSS data model page 'frame', gain {gains} "
+        f"electron / adu, dark variance {darks} adu2; {source}",
+        not_modelled=NOT_MODELLED if alike else NOT_MODELLED[:-1],
+    )
+    # The formula of the recipe has one gain for an image: an error by amplifier is stored.
+    recipe = RECIPE if alike else None
+    return replace(image, error=error, mask=mask, provenance=provenance, recipe=recipe)
 
 
 def noise_inputs(calibration: Mapping[str, Array]) -> NoiseInputs:
     """Return what the noise model needs from the calibration arrays of an image."""
+    gain, dark = (_by_column(calibration[name].values) for name in ("gain", "dark_variance"))
     return NoiseInputs(
         flux_per_dn=calibration["flux_per_dn"].values,
         sky=calibration["sky"].values,
         sky_x=calibration["sky_x"].values,
         sky_y=calibration["sky_y"].values,
-        gain=float(calibration["gain"].values),
-        dark_variance=float(calibration["dark_variance"].values),
+        gain=gain,
+        dark_variance=dark,
     )
+
+
+def _by_column(values: npt.NDArray[Any]) -> float | Floats:
+    """Return the value of the chip, or of its two amplifiers as an array of columns."""
+    if values.ndim == 0:
+        return float(values)
+    return np.repeat(values.astype(np.float64), FIRST_COLUMNS)
 
 
 def factors(image: Image) -> Sequence[Factor]:
@@ -130,9 +149,10 @@ def factors(image: Image) -> Sequence[Factor]:
         With its calibration arrays; float64 values, made anew.
     """
     inputs = noise_inputs(image.calibration)
+    gain = np.array(inputs.gain) if isinstance(inputs.gain, float) else inputs.gain[None, :]
     described = {name: array.description for name, array in image.calibration.items()}
     return (
-        Factor("gain", "divide", np.array(inputs.gain), "electron / adu", described["gain"]),
+        Factor("gain", "divide", gain, "electron / adu", described["gain"]),
         Factor(
             "sky",
             "add",
@@ -247,8 +267,15 @@ def _calibration(frame: FrameFile, electronics: Electronics) -> dict[str, Array]
         "table": "from the table of the data model page 'frame'",
     }[electronics.source]
 
-    def scalar(number: float) -> npt.NDArray[Any]:
-        return np.array(number, dtype=np.float64)
+    axes: tuple[str, ...] = ()
+    gain, dark = np.array(electronics.gain), np.array(electronics.dark_variance)
+    if electronics.each:
+        axes = ("amplifier",)
+        gain, dark = np.array(electronics.each).T.copy()
+        where = (
+            "of the amplifiers of columns 0 to 1023 and 1024 to 2047, from the electronics file of "
+            f"MJD 51371, whose mean is that {where}"
+        )
 
     return {
         "flux_per_dn": Array(
@@ -262,10 +289,8 @@ def _calibration(frame: FrameFile, electronics: Electronics) -> dict[str, Array]
         ),
         "sky_x": Array(frame.sky_x, "pix", ("x",), "Place of each column in the sky grid (HDU 2)."),
         "sky_y": Array(frame.sky_y, "pix", ("y",), "Place of each row in the sky grid (HDU 2)."),
-        "gain": Array(scalar(electronics.gain), "electron / adu", (), f"Gain, {where}."),
-        "dark_variance": Array(
-            scalar(electronics.dark_variance), "adu2", (), f"Dark variance, {where}."
-        ),
+        "gain": Array(gain, "electron / adu", axes, f"Gain, {where}."),
+        "dark_variance": Array(dark, "adu2", axes, f"Dark variance, {where}."),
         "astrans": Array(
             frame.astrans.values(),
             "",

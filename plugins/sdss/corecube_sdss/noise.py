@@ -15,7 +15,7 @@ run takes the later value. No such run was ever released.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -35,6 +35,7 @@ RECIPE: Final = Recipe(
 )  # fmt: skip
 """The error as the core's formula, with the calibration arrays of an image."""
 
+Floats = npt.NDArray[np.float64]
 Row = tuple[float, float, float, float, float]
 
 GAIN: Final[dict[int, tuple[tuple[int, Row], ...]]] = {
@@ -75,7 +76,7 @@ NOT_MODELLED: Final = (
     "rounding of counts to integers with a random dither, 0.17 to 0.19 DN^2",
     "two amplifiers with different gains in some chips",
 )
-"""What the formula leaves out. The gain of the table is the mean of both amplifiers."""
+"""What the formula leaves out; the last not where each amplifier has values of its own."""
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,16 @@ class Electronics:
         ``psField``, ``photoField`` or ``table``.
     note : str
         A doubt about the values, "" for none.
+    each : tuple of (float, float)
+        Gain and dark variance of the amplifiers of columns 0 to 1023 and of the others, to be used
+        in place of the values for the whole chip; empty if there are none.
     """
 
     gain: float
     dark_variance: float
     source: str
     note: str = ""
+    each: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         if not (0 < self.gain < np.inf and 0 <= self.dark_variance < np.inf):
@@ -105,6 +110,10 @@ class Electronics:
                 f"{self.source}: gain {self.gain} or dark variance {self.dark_variance} cannot be; "
                 "leave this file out and the table is used"
             )
+
+    def noted(self, note: str) -> Electronics:
+        """Return the same with one more note."""
+        return replace(self, note="; ".join(filter(None, (self.note, note))))
 
 
 def from_table(field: Field) -> Electronics:
@@ -146,9 +155,9 @@ class NoiseInputs:
     flux_per_dn : float array (nx,), nanomaggies per DN
     sky : float array (ny_grid, nx_grid), DN
     sky_x, sky_y : float array (nx,), (ny,)
-    gain : float
-        Electrons per DN.
-    dark_variance : float
+    gain : float, or float64 array (nx,)
+        Electrons per DN; an array if each half of the columns has an amplifier of its own.
+    dark_variance : float, or float64 array (nx,)
         DN^2.
     """
 
@@ -156,8 +165,23 @@ class NoiseInputs:
     sky: npt.NDArray[Any]
     sky_x: npt.NDArray[Any]
     sky_y: npt.NDArray[Any]
-    gain: float
-    dark_variance: float
+    gain: float | Floats
+    dark_variance: float | Floats
+
+    def halves(self) -> tuple[slice, ...]:
+        """Return the columns of each amplifier, all of them if there is one value for the chip."""
+        size = len(self.flux_per_dn)
+        if isinstance(self.gain, float):
+            return (slice(0, size),)
+        return slice(0, size // 2), slice(size // 2, size)
+
+    def of_half(self, half: slice) -> tuple[float, float]:
+        """Return gain and dark variance of the columns of an amplifier."""
+        gain, dark = (
+            value if isinstance(value, float) else float(value[half.start])
+            for value in (self.gain, self.dark_variance)
+        )
+        return gain, dark
 
 
 def error_image(
@@ -181,10 +205,15 @@ def error_image(
     """
     given = {
         "scale": inputs.flux_per_dn, "sky": inputs.sky, "sky_x": inputs.sky_x,
-        "sky_y": inputs.sky_y, "gain": np.array(inputs.gain),
-        "dark_variance": np.array(inputs.dark_variance),
+        "sky_y": inputs.sky_y,
     }  # fmt: skip
-    error = counts_error(image, given, (0, image.shape[0]), (0, image.shape[1]))
+    parts = []
+    for half in inputs.halves():
+        gain, dark = inputs.of_half(half)
+        both = {"gain": np.array(gain), "dark_variance": np.array(dark)}
+        span = (half.start, half.stop)
+        parts.append(counts_error(image[:, half], given | both, (0, len(image)), span))
+    error = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     planes = []
     for first in range(0, len(image), STRIPE):
         stripe = slice(first, min(first + STRIPE, len(image)))

@@ -54,10 +54,10 @@ def image_figures(image: Image) -> Figures:
     kept = counts[good]
     variance = counts / inputs.gain + inputs.dark_variance
     terms, measured = _terms(counts, good, inputs)
-    shares = np.median(kept) / inputs.gain if kept.size else np.nan
+    shares = float(np.median(kept)) / inputs.gain if kept.size else np.nan
     numbers: dict[str, Any] = {
-        "gain": {"value": inputs.gain, "unit": "electron / adu"},
-        "dark variance": {"value": inputs.dark_variance, "unit": "adu2"},
+        "gain": {"value": _each(inputs.gain), "unit": "electron / adu"},
+        "dark variance": {"value": _each(inputs.dark_variance), "unit": "adu2"},
         "sky": {"median": float(np.median(sky)), "unit": "adu"},
         "sky grid": {"shape": list(inputs.sky.shape)},
         "counts": {
@@ -69,7 +69,7 @@ def image_figures(image: Image) -> Figures:
             "unit": "adu",
         },
         "variance of the median counts": {
-            "photons": float(shares), "dark": inputs.dark_variance, "unit": "adu2",
+            "photons": _each(shares), "dark": _each(inputs.dark_variance), "unit": "adu2",
         },
         "scatter over predicted error": measured,
     }  # fmt: skip
@@ -93,6 +93,11 @@ def _arrays(
             error, "adu", pixels, "sqrt(counts / gain + dark variance); NaN where that is not > 0."
         ),
     }
+
+
+def _each(value: float | FloatArray) -> float | list[float]:
+    """Return the value of a chip, or of the amplifiers of its first and last column."""
+    return value if isinstance(value, float) else [float(value[0]), float(value[-1])]
 
 
 def _from_whole(counts: FloatArray) -> float | None:
@@ -150,7 +155,8 @@ def _terms(
 ) -> tuple[Panel, float | None]:
     """Return the error's terms along the columns beside the scatter of neighbouring rows.
 
-    Where two amplifiers read a chip, the scatter steps at column 1024 and the prediction does not.
+    Where two amplifiers read a chip, the scatter steps at column 1024, and the prediction only if
+    each has values of its own.
     """
     photons = np.maximum(counts, 0.0) / inputs.gain
     variance = photons + inputs.dark_variance
@@ -160,12 +166,12 @@ def _terms(
     squares = _by_columns(np.where(both, difference, 0.0) ** 2)
     predicted = _by_columns(np.where(both, expected, 0.0))
     pairs = _by_columns(both.astype(np.float64))
+    dark = np.sqrt(np.broadcast_to(inputs.dark_variance, counts.shape[1])[::_TOGETHER])
     with np.errstate(invalid="ignore", divide="ignore"):
         scatter = np.sqrt(squares / pairs / 2.0)
         quoted = np.sqrt(predicted / pairs / 2.0)
-        photon = np.sqrt(np.maximum(quoted**2 - inputs.dark_variance, 0.0))
+        photon = np.sqrt(np.maximum(quoted**2 - dark**2, 0.0))
     x = (np.arange(scatter.size) + 0.5) * _TOGETHER - 0.5
-    dark = np.full(scatter.size, np.sqrt(inputs.dark_variance))
     lines = (("scatter of rows", scatter), ("error", quoted), ("photons", photon), ("dark", dark))
     series = tuple(Series(label, y, x, valid=np.isfinite(y)) for label, y in lines)
     panel = Panel(

@@ -1,4 +1,4 @@
-"""Simulate a field and spectra of some of its stars, in the real formats and with known truth.
+"""Simulate fields and spectra of some of their stars, in the real formats and with known truth.
 
 Nothing here comes from the reading side: the electronics, the sky and the noise are made from the
 physics (electrons are counted, the amplifier adds read noise, the counts are rounded), and the
@@ -14,7 +14,7 @@ import bz2
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +42,10 @@ READ_ORDER: Final = "riuzg"
 """The filters see the sky in this order, 71.7 s apart."""
 PIVOT: Final = {"u": 3556.52, "g": 4702.50, "r": 6175.58, "i": 7490.00, "z": 8946.71}
 """Angstrom; pivot wavelengths of the filter curves of June 2001."""
+NEW_ROWS: Final = 1361
+"""Rows from one field to the next; the other 128 are in both."""
+ROW_SECONDS: Final = 0.026322
+"""From the reading of one row to that of the next."""
 FLAMBDA: Final = 1.08848062e7
 """Times nanomaggies over the square of the pivot wavelength: 1e-17 erg / (Angstrom s cm2)."""
 
@@ -52,13 +56,17 @@ class Options:
 
     Attributes
     ----------
+    fields : int
+        Number of fields that follow each other in one run. A star in the rows that two fields share
+        is in both; sky and noise of these rows are drawn anew, which real ones share too.
     rows, columns : int
         Size of the frames; smaller ones are cut-outs of the lower left corner of a field.
     stars : int
+        Of each field.
     bands : str
         Some of u, g, r, i, z.
     spectra : int
-        Number of stars with a spectrum.
+        Number of stars with a spectrum: the first of each field, then the second of each.
     packed : bool
         Write .fits.bz2 instead of .fits.
     psfield : bool
@@ -67,6 +75,7 @@ class Options:
         Pixels of a dead column, so low that their variance is negative.
     """
 
+    fields: int = 1
     rows: int = 1489
     columns: int = 2048
     stars: int = 40
@@ -77,11 +86,13 @@ class Options:
     dead_pixels: int = 16
 
     def __post_init__(self) -> None:
+        if not 1 <= self.fields <= 400:
+            raise ConfigurationError("fields must be 1 to 400")
         if not (64 <= self.rows <= 1489 and 64 <= self.columns <= 2048):
             raise ConfigurationError("rows must be 64 to 1489, columns 64 to 2048")
         if not self.bands or set(self.bands) - set(BANDS):
             raise ConfigurationError(f"bands '{self.bands}' are not some of {BANDS}")
-        if self.stars < 0 or not 0 <= self.spectra <= min(self.stars, 640):
+        if self.stars < 0 or not 0 <= self.spectra <= min(self.stars * self.fields, 640):
             raise ConfigurationError("spectra must be 0 to the number of stars, 640 at most")
         if not 0 <= self.dead_pixels <= self.rows:
             raise ConfigurationError("dead_pixels must be 0 to the number of rows")
@@ -102,8 +113,26 @@ class Options:
         return cls(**options)
 
 
+@dataclass(frozen=True)
+class Stars:
+    """The stars of one field.
+
+    Attributes
+    ----------
+    geometry : Geometry
+        Of the field.
+    ra, dec : float64 array (n,), degrees
+    flux : mapping of band to float64 array (n,), nanomaggies
+    """
+
+    geometry: Geometry
+    ra: Floats
+    dec: Floats
+    flux: dict[str, Floats]
+
+
 def simulate(directory: Path, options: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Write frames, a psField and spec files into a folder, and their truth to ``truth.json``.
+    """Write frames, psField and spec files into a folder, and their truth to ``truth.json``.
 
     Parameters
     ----------
@@ -112,13 +141,14 @@ def simulate(directory: Path, options: Mapping[str, Any], seed: int) -> dict[str
     options : mapping
         See `Options`.
     seed : int
-        Another seed changes field, sky, electronics, stars and noise.
+        Another seed changes fields, sky, electronics, stars and noise.
 
     Returns
     -------
     dict
-        ``field``, ``electronics``, ``sources`` (name, ra, dec, flux in nanomaggies by band, place
-        in each frame), ``spectra`` (true flux), ``files``.
+        ``fields`` (run, camcol, field), ``field`` (the first of them), ``electronics``,
+        ``sources`` (name, field, ra, dec, flux in nanomaggies by band, place in each frame of the
+        field), ``dead_pixels``, ``spectra`` (true flux), ``files``.
 
     Raises
     ------
@@ -127,49 +157,82 @@ def simulate(directory: Path, options: Mapping[str, Any], seed: int) -> dict[str
     """
     chosen = Options.of(options)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
-    geometry = _geometry(rng)
+    first = _geometry(rng)
     camera = _camera(rng)
-    ra, dec, flux = _stars(rng, chosen, geometry)
-    files, places, dead = [], {}, []
-    for band in chosen.bands:
-        x, y = geometry.to_pixel(band, ra, dec)
-        places[band] = [x.tolist(), y.tolist()]
-        content, lost = _frame(rng, chosen, geometry, camera, band, x, y, flux[band])
-        files.append(_write_frame(directory, chosen, content))
-        dead += [{"band": band, "x": int(column), "y": int(row)} for row, column in lost]
-    if chosen.psfield:
-        files.append(simulated_files.write_psfield(directory, geometry, camera))
+    fields_ = [_stars(rng, chosen, _later(first, number)) for number in range(chosen.fields)]
+    files: list[str] = []
+    sources: list[dict[str, Any]] = []
+    dead: list[dict[str, Any]] = []
+    for number, stars in enumerate(fields_):
+        geometry = stars.geometry
+        # Frames have stars of their neighbours too: the last rows of one are the first of the next.
+        near = fields_[max(number - 1, 0) : number + 2]
+        places = {}
+        for band in chosen.bands:
+            x, y = geometry.to_pixel(band, stars.ra, stars.dec)
+            places[band] = x, y
+            parts = [(*geometry.to_pixel(band, s.ra, s.dec), s.flux[band]) for s in near]
+            x, y, flux = (np.concatenate(part) for part in zip(*parts, strict=True))
+            content, lost = _frame(rng, chosen, geometry, camera, band, x, y, flux)
+            files.append(_write_frame(directory, chosen, content))
+            dead += [
+                {"field": geometry.field, "band": band, "x": int(column), "y": int(row)}
+                for row, column in lost
+            ]
+        if chosen.psfield:
+            files.append(simulated_files.write_psfield(directory, geometry, camera))
+        sources += [
+            {
+                "name": f"star-{number * chosen.stars + place}",
+                "field": geometry.field,
+                "ra": float(stars.ra[place]),
+                "dec": float(stars.dec[place]),
+                "flux": {band: float(stars.flux[band][place]) for band in BANDS},
+                "pixel": {
+                    band: [float(part[place]) for part in places[band]] for band in chosen.bands
+                },
+            }
+            for place in range(chosen.stars)
+        ]
     spectra = []
     for number in range(chosen.spectra):
-        colours = {band: float(flux[band][number]) for band in BANDS}
-        place = float(ra[number]), float(dec[number])
-        spectrum, truth = _spectrum(rng, geometry, number, place, colours)
+        source = number % chosen.fields * chosen.stars + number // chosen.fields
+        star = sources[source]
+        spectrum, truth = _spectrum(rng, first, number, (star["ra"], star["dec"]), star["flux"])
         path = simulated_files.write_spec(directory, spectrum)
         files.append(path)
-        spectra.append({"source": number, "file": path, **truth})
+        spectra.append({"source": source, "file": path, **truth})
     result: dict[str, Any] = {
         "seed": seed,
-        "field": {"run": geometry.run, "camcol": geometry.camcol, "field": geometry.field},
+        "field": {"run": first.run, "camcol": first.camcol, "field": first.field},
+        "fields": [
+            {"run": first.run, "camcol": first.camcol, "field": stars.geometry.field}
+            for stars in fields_
+        ],
         "electronics": {
             band: {"gain": camera.gain[band], "dark_variance": camera.dark_variance[band]}
             for band in BANDS
         },
-        "sources": [
-            {
-                "name": f"star-{number}",
-                "ra": float(ra[number]),
-                "dec": float(dec[number]),
-                "flux": {band: float(flux[band][number]) for band in BANDS},
-                "pixel": {band: [part[number] for part in places[band]] for band in chosen.bands},
-            }
-            for number in range(chosen.stars)
-        ],
+        "sources": sources,
         "dead_pixels": dead,
         "spectra": spectra,
         "files": files,
     }
     (directory / "truth.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
+
+
+def _later(first: Geometry, number: int) -> Geometry:
+    """Return a later field of a run: the sky has moved by the new rows, and the clock has run."""
+    if not number:
+        return first
+    rows = number * NEW_ROWS
+    return replace(
+        first,
+        field=first.field + number,
+        ra=first.ra + rows * simulated_files.SCALE / math.cos(math.radians(first.dec)),
+        mjd=first.mjd + rows * ROW_SECONDS / 86400.0,
+    )
 
 
 def _geometry(rng: np.random.Generator) -> Geometry:
@@ -198,10 +261,8 @@ def _camera(rng: np.random.Generator) -> Camera:
     )
 
 
-def _stars(
-    rng: np.random.Generator, options: Options, geometry: Geometry
-) -> tuple[Floats, Floats, dict[str, Floats]]:
-    """Return positions and fluxes of stars inside of the frames, with the colours of real ones."""
+def _stars(rng: np.random.Generator, options: Options, geometry: Geometry) -> Stars:
+    """Return stars inside of the frames of a field, with the colours of real ones."""
     margin = 20.0
     x = rng.uniform(margin, options.columns - margin, options.stars)
     y = rng.uniform(margin, options.rows - margin, options.stars)
@@ -213,7 +274,7 @@ def _stars(
         band: 10.0 ** (0.4 * (22.5 - magnitude - step * (1.0 + blueness)))
         for band, step in steps.items()
     }
-    return ra, dec, flux
+    return Stars(geometry, ra, dec, flux)
 
 
 def _frame(
@@ -247,7 +308,7 @@ def _frame(
             axis=1,
         )
     image = ((counts - sky) * per_dn).astype(np.float32)
-    delay = READ_ORDER.index(band) * 2 * 1361 * 0.026322 / 86400.0
+    delay = READ_ORDER.index(band) * 2 * NEW_ROWS * ROW_SECONDS / 86400.0
     content = FrameContent(
         geometry=geometry,
         band=band,

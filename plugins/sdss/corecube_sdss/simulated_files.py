@@ -22,7 +22,7 @@ _FRAME_CARD: Final = {"r": 0, "i": 2, "u": 4, "z": 6, "g": 8}
 _CAMROW: Final = {"r": 1, "i": 2, "u": 3, "z": 4, "g": 5}
 _CENTRE: Final = (1024.0, 744.0)
 """Reference pixel (x, y), counted from 0."""
-_SCALE: Final = 1.1e-4
+SCALE: Final = 1.1e-4
 """Degrees per pixel."""
 
 
@@ -60,8 +60,8 @@ class Geometry:
     def to_sky(self, band: str, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return positions of pixels by the tangent projection: columns to north, rows to east."""
         ra0, dec0 = map(math.radians, self.centre(band))
-        east = np.radians(_SCALE * (y - _CENTRE[1]))
-        north = np.radians(_SCALE * (x - _CENTRE[0]))
+        east = np.radians(SCALE * (y - _CENTRE[1]))
+        north = np.radians(SCALE * (x - _CENTRE[0]))
         forward = math.cos(dec0) - north * math.sin(dec0)
         ra = ra0 + np.arctan2(east, forward)
         dec = np.arctan2(
@@ -78,7 +78,7 @@ class Geometry:
         north = (
             math.cos(dec0) * np.sin(delta) - math.sin(dec0) * np.cos(delta) * np.cos(alpha)
         ) / depth
-        return _CENTRE[0] + np.degrees(north) / _SCALE, _CENTRE[1] + np.degrees(east) / _SCALE
+        return _CENTRE[0] + np.degrees(north) / SCALE, _CENTRE[1] + np.degrees(east) / SCALE
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def frame_bytes(content: FrameContent) -> bytes:
         ("CAMCOL", g.camcol), ("VERSION", "simulated"), ("RADECSYS", "ICRS"),
         ("CTYPE1", "RA---TAN"), ("CTYPE2", "DEC--TAN"), ("CUNIT1", "deg"), ("CUNIT2", "deg"),
         ("CRPIX1", _CENTRE[0] + 1.0), ("CRPIX2", _CENTRE[1] + 1.0), ("CRVAL1", ra), ("CRVAL2", dec),
-        ("CD1_1", 0.0), ("CD1_2", _SCALE), ("CD2_1", _SCALE), ("CD2_2", 0.0),
+        ("CD1_1", 0.0), ("CD1_2", SCALE), ("CD2_1", SCALE), ("CD2_2", 0.0),
         ("NMGY", float(content.flux_per_dn.mean())), ("NMGYIVAR", 0.1), ("RERUN", "301"),
     ]  # fmt: skip
     for name, value in cards:
@@ -181,13 +181,13 @@ def _terms(content: FrameContent, ra: float, dec: float) -> Any:
 
     g = content.geometry
     # On the equator mu and nu are ra and dec; (row, col) of SDSS are (y, x) + 0.5.
-    per_row = _SCALE / math.cos(math.radians(dec))
+    per_row = SCALE / math.cos(math.radians(dec))
     values: dict[str, tuple[str, Any]] = {
         "RUN": ("J", g.run), "RERUN": ("3A", "301"), "CAMCOL": ("J", g.camcol),
         "FILTER": ("1A", content.band), "NODE": ("D", 95.0), "INCL": ("D", 0.0),
         "NAXIS": ("2J", [2048, 1489]), "FIELD": ("J", g.field),
         "A": ("D", ra - per_row * (_CENTRE[1] + 0.5)), "B": ("D", per_row), "C": ("D", 0.0),
-        "D": ("D", dec - _SCALE * (_CENTRE[0] + 0.5)), "E": ("D", 0.0), "F": ("D", _SCALE),
+        "D": ("D", dec - SCALE * (_CENTRE[0] + 0.5)), "E": ("D", 0.0), "F": ("D", SCALE),
     }  # fmt: skip
     for name in ("DROW", "DCOL"):
         values |= {f"{name}{power}": ("D", 0.0) for power in range(4)}
