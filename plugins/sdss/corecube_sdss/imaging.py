@@ -77,7 +77,9 @@ def read_image(plan: ShotPlan, entry: str, config: SdssConfig, context: Context)
         unit=UNIT,
         mask=_mask(frame, bits, _last_field(frame, plan, context)),
         bits=bits,
-        calibration=_calibration(frame, electronics) | objects_of(plan, entry, context),
+        calibration=_calibration(frame, electronics)
+        | _psf(frame, plan, context)
+        | objects_of(plan, entry, context),
         header=frame.header.lines(),
         cards=cards,
         band=entry,
@@ -227,6 +229,13 @@ def _electronics(
             if found is not None:
                 return found
     return from_table(frame.identity)
+
+
+def _psf(frame: FrameFile, plan: ShotPlan, context: Context) -> dict[str, Array]:
+    source = _one(plan.companions, "psField")
+    if source is None:
+        return {}
+    return companions.psfield_psf(context.read(source), frame.identity, source.path)
 
 
 def _last_field(frame: FrameFile, plan: ShotPlan, context: Context) -> bool:

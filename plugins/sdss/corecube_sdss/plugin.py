@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from corecube.photometry.catalogue import CatalogueFlux
     from corecube.photometry.passbands import Passbands
 
-DATA_VERSION = 2
+DATA_VERSION = 3
 """Steps when stored numbers would change."""
 
 

@@ -180,7 +180,7 @@ def simulate(directory: Path, options: Mapping[str, Any], seed: int) -> dict[str
                 for row, column in lost
             ]
         if chosen.psfield:
-            files.append(simulated_files.write_psfield(directory, geometry, camera))
+            files.append(simulated_files.write_psfield(directory, geometry, camera, _psfs()))
         sources += [
             {
                 "name": f"star-{number * chosen.stars + place}",
@@ -289,8 +289,7 @@ def _frame(
 ) -> tuple[FrameContent, npt.NDArray[np.intp]]:
     """Return what a frame file holds, and the dead pixels as (row, column)."""
     shape = (options.rows, options.columns)
-    sigma = FWHM_ARCSEC[band] / PIXEL_ARCSEC / 2.3548
-    truth = _star_image(shape, x, y, flux, sigma)
+    truth = _star_image(shape, x, y, flux, _sigma(band))
     columns = np.arange(2048.0)
     wiggles = 0.01 * np.sin(columns / float(rng.uniform(40.0, 90.0)) + float(rng.uniform(0, 6.28)))
     per_dn = (camera.flux_per_dn[band] * (1.0 + wiggles)).astype(np.float32)[: options.columns]
@@ -318,6 +317,21 @@ def _frame(
         mjd=geometry.mjd + delay,
     )
     return content, dead
+
+
+def _psfs() -> list[npt.NDArray[np.float32]]:
+    """Return the PSF of each filter: what a star at the centre of a pixel gives each pixel."""
+    side = simulated_files.PSF_PIXELS
+    middle, one = np.array([side // 2], np.float64), np.ones(1)
+    return [
+        _star_image((side, side), middle, middle, one, _sigma(band)).astype(np.float32)
+        for band in BANDS
+    ]
+
+
+def _sigma(band: str) -> float:
+    """Return the sigma of a star, pixels."""
+    return FWHM_ARCSEC[band] / PIXEL_ARCSEC / 2.3548
 
 
 def _star_image(shape: tuple[int, int], x: Floats, y: Floats, flux: Floats, sigma: float) -> Floats:

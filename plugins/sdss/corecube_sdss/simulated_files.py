@@ -24,6 +24,8 @@ _CENTRE: Final = (1024.0, 744.0)
 """Reference pixel (x, y), counted from 0."""
 SCALE: Final = 1.1e-4
 """Degrees per pixel."""
+PSF_PIXELS: Final = 51
+"""Along each side of an eigenimage, as in real files."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +201,19 @@ def _terms(content: FrameContent, ra: float, dec: float) -> Any:
     )
 
 
-def write_psfield(directory: Path, geometry: Geometry, camera: Camera) -> str:
-    """Write a psField file with the true gain and dark variance; return its name."""
+def write_psfield(
+    directory: Path, geometry: Geometry, camera: Camera, psfs: Sequence[npt.NDArray[np.float32]]
+) -> str:
+    """Write a psField file with the true gain, dark variance and PSF; return its name.
+
+    Parameters
+    ----------
+    directory : Path
+    geometry : Geometry
+    camera : Camera
+    psfs : sequence of float32 array (ny, nx)
+        Of each filter; the same all over the field.
+    """
     from astropy.io import fits
 
     primary = fits.PrimaryHDU()
@@ -217,14 +230,16 @@ def write_psfield(directory: Path, geometry: Geometry, camera: Camera) -> str:
                 fits.Column("nrow_b", "J", array=[1]),
                 fits.Column("ncol_b", "J", array=[1]),
                 fits.Column("c", "25E", dim="(5,5)", array=np.ones((1, 5, 5), np.float32)),
-                fits.Column("RNROW", "J", array=[51]),
-                fits.Column("RNCOL", "J", array=[51]),
-                fits.Column("RROWS", "2601E", array=np.zeros((1, 2601), np.float32)),
+                fits.Column("RNROW", "J", array=[psf.shape[0]]),
+                fits.Column("RNCOL", "J", array=[psf.shape[1]]),
+                fits.Column("RROWS", "PE()", array=[psf.ravel()]),
             ]
         )
-        for _ in BANDS
+        for psf in psfs
     ]
+    width = [2.3548 * SCALE * 3600.0 / math.sqrt(4 * math.pi * float((p**2).sum())) for p in psfs]
     five = {
+        "psf_width": width,
         "sky": [camera.sky[band] for band in BANDS],
         "gain": [camera.gain[band] for band in BANDS],
         "dark_variance": [camera.dark_variance[band] for band in BANDS],
