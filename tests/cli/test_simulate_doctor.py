@@ -37,7 +37,7 @@ def test_another_seed_is_another_sky(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "problem"),
     [
-        (("--set", "raws=3"), 2, "no option 'raws'; there are rows"),
+        (("--set", "raws=3"), 2, "no option 'raws'; there are fields, rows"),
         (("--set", "rows"), 2, "write --set key=value"),
         (("--set", "rows=3"), 2, "rows must be"),
         (("--set", "rows=many"), 6, "failed to simulate: TypeError"),

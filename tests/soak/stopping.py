@@ -3,11 +3,12 @@
     python tests/soak/stopping.py [--fields N] [--spectra N] [--images N] [--rows N] [--columns N]
                                   [--folder FOLDER]
 
-37 fields in five filters and 11 spectra are simulated (185 frames of full size: 0.8 GB, some
-minutes). `ingest --jobs 2`, a process group of its own as in a terminal, gets SIGINT when 60 images
-are stored. It must end as documented and leave an archive that `verify` finds good; run again it
-must read the rest and nothing else, and touch no file of a shot that is there. Then the archive
-must equal one made without a stop: shots, rows and arrays, but for times and generation numbers.
+37 fields in five filters and 11 spectra are simulated: 185 frames of full size, 0.8 GB; with both
+archives 7.6 GB of scratch files. `ingest --jobs 2`, a process group of its own as in a terminal,
+gets SIGINT when 60 images are stored. It must end as documented and leave an archive that `verify`
+finds good; run again it must read the rest and nothing else, and touch no file of a shot that is
+there. Then the archive must equal one made without a stop: shots, rows and arrays, but for times
+and generation numbers.
 Prints what it counted; ends with 1 if anything is wrong.
 """
 
