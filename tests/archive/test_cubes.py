@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from corecube.archive import open_archive
+from corecube.archive.cubebins import stack_spectra
 from corecube.archive.cubefiles import read_cube, write_cube
-from corecube.archive.cubegrid import stack_images, stack_spectra
+from corecube.archive.cubegrid import stack_images
 from corecube.archive.cubeparts import CubePart
 from corecube.archive.cubes import level_cards
 from corecube.archive.cubeunits import to_nanomaggies
