@@ -19,8 +19,8 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 SLIVER: Final = 1e-8
-"""Part of a cell below which a shared area is rounding: positions in degrees have 3e-14, which is
-2.5e-10 pixels of 0.4 arcsec."""
+"""Part of a cell, or of a pixel if that is smaller, below which a shared area is rounding: positions
+in degrees have 3e-14, which is 2.5e-10 pixels of 0.4 arcsec."""
 
 _PAIRS: Final = 2**18
 """Pairs of cell and pixel that are looked at in one go: 30 MB of arrays."""
@@ -80,7 +80,7 @@ def shared_areas(x: FloatArray, y: FloatArray, shape: tuple[int, int]) -> Iterat
     wide = np.ceil(right).astype(np.int64) - first_x
     tall = np.ceil(high).astype(np.int64) - first_y
     count = np.where(np.isfinite(corners_x + corners_y).all(axis=0), wide * tall, 0)
-    whole = cell_areas(x, y).ravel()
+    least = SLIVER * np.minimum(cell_areas(x, y).ravel(), 1.0)
     ends = np.cumsum(count)
     begin = 0
     while begin < count.size:
@@ -92,7 +92,7 @@ def shared_areas(x: FloatArray, y: FloatArray, shape: tuple[int, int]) -> Iterat
         column = first_x[cell] + within % np.maximum(wide[cell], 1)
         row = first_y[cell] + within // np.maximum(wide[cell], 1)
         area = _green(corners_x[:, cell] - column, corners_y[:, cell] - row)
-        use = area > SLIVER * whole[cell]
+        use = area > least[cell]
         yield Shares(cell[use], (row * nx + column)[use], area[use])
         begin = end
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from corecube.archive.names import ImageRow
@@ -59,3 +59,9 @@ def choose_images(
         if not known:
             found.unknown.append(row.name)
     return found
+
+
+def some(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names in words, and how many there are more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

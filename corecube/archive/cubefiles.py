@@ -253,6 +253,7 @@ def _write_fits(
 
 def _cards(header: Any, part: CubePart) -> None:
     header["PARTNAME"] = ascii_text(part.name)
+    header["KIND"] = part.kind
     header["LEVEL"] = (part.level, "pixels are means of 2**LEVEL")
     if part.band:
         header["FILTER"] = ascii_text(part.band)

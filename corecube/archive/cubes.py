@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corecube.archive import cutout, pyramid
-from corecube.archive.cubebands import ByBand, PassbandsOf, choose_images
+from corecube.archive.cubebands import ByBand, PassbandsOf, choose_images, some
 from corecube.archive.cubebins import edges_of, stack_spectra
 from corecube.archive.cubegrid import PixelGrid
 from corecube.archive.cubeparts import CubePart
@@ -119,7 +119,13 @@ class Cube:
     @cached_property
     def _by_band(self) -> ByBand:
         rows = (row for row in self.archive.rows(self.result) if isinstance(row, ImageRow))
-        return choose_images(rows, self.wavelength, self._passbands)
+        found = choose_images(rows, self.wavelength, self._passbands)
+        if found.unknown:
+            self._installed.say(
+                f"kept at all wavelengths, as no curve of their band is known: "
+                f"{some(found.unknown)}"
+            )
+        return found
 
     def __iter__(self) -> Iterator[CubePart]:
         """Read the parts.
@@ -194,9 +200,9 @@ class Cube:
 
         def stacks() -> Iterator[tuple[str, Stack]]:
             if grid is not None:
-                yield "pixels", grid.stack()
+                yield "pixels", self._told(grid.stack())
             if bins is not None:
-                yield "bins", stack_spectra(spectra, edges)
+                yield "bins", self._told(stack_spectra(spectra, edges))
                 if self.weighted:
                     yield "weighted", stack_spectra(spectra, edges, "weighted")
 
@@ -222,7 +228,7 @@ class Cube:
         grid = self._grid(size, scale)
         for part in self._images():
             grid.add(part)
-        return grid.stack()
+        return self._told(grid.stack())
 
     def _grid(self, size: int, scale: float) -> PixelGrid:
         if self.result.center is None:
@@ -248,7 +254,22 @@ class Cube:
         """
         if weighted and not self.weighted:
             raise QueryError("the cube has no weighted spectra; ask for it with weighted=True")
-        return stack_spectra(self._spectra(), edges, "weighted" if weighted else "spectrum")
+        kind = "weighted" if weighted else "spectrum"
+        return self._told(stack_spectra(self._spectra(), edges, kind))
+
+    def _told(self, stack: Stack) -> Stack:
+        """Say what a stack lacks, and return it."""
+        square = stack.about.get("square", 0)
+        if self.region is None and square > self.result.size:
+            self._installed.say(
+                f"the common pixels reach beyond the squares of {self.result.size} pixels; a size "
+                f"of {square} covers them"
+            )
+        if stack.left_out:
+            self._installed.say(
+                f"not on the common bins, as their wavelengths are others: {some(stack.left_out)}"
+            )
+        return stack
 
     # -- images ------------------------------------------------------------------------------
 

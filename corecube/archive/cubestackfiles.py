@@ -3,7 +3,7 @@
 HDF5: the group ``/NAME`` has flux, error, mask, coverage, edges and covariance as far as the stack
 has them, and ``parts``, a name for each plane or row. FITS: the extensions NAME_FLUX, NAME_ERROR,
 NAME_MASK, NAME_COVERAGE and NAME_COVARIANCE, with the WCS of common pixels; the table NAME_PARTS
-with a name for each plane or row; the table NAME_BINS with wavelength, low and high. All else is
+with a name for each plane or row; the table NAME_EDGES with wavelength, low and high. All else is
 JSON in what the file says of itself.
 """
 
@@ -146,7 +146,7 @@ def to_fits(name: str, stack: Stack) -> tuple[dict[str, Any], list[Any]]:
         ]
         hdus.append(
             fits.BinTableHDU.from_columns(
-                columns, nrows=stack.wavelength.size, name=f"{name}_BINS".upper()
+                columns, nrows=stack.wavelength.size, name=f"{name}_EDGES".upper()
             )
         )
     return said, hdus
@@ -157,7 +157,7 @@ def from_fits(file: Any, name: str, said: dict[str, Any]) -> Stack:
     arrays: dict[str, npt.NDArray[Any]] = {}
     for kind in _stored(said):
         if kind == "edges":
-            bins = file[f"{name}_BINS".upper()].data
+            bins = file[f"{name}_EDGES".upper()].data
             high = native(bins["high"])
             arrays[kind] = (
                 np.append(native(bins["low"]), high[-1:]) if high.size else np.full(1, np.nan)
