@@ -19,8 +19,10 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 SLIVER: Final = 1e-8
-"""Part of a cell, or of a pixel if that is smaller, below which a shared area is rounding: positions
-in degrees have 3e-14, which is 2.5e-10 pixels of 0.4 arcsec."""
+"""Part of a cell, or of a pixel if that is smaller, below which a shared area is rounding.
+
+Positions in degrees have 3e-14, which is 2.5e-10 pixels of 0.4 arcsec.
+"""
 
 _PAIRS: Final = 2**18
 """Pairs of cell and pixel that are looked at in one go: 30 MB of arrays."""

@@ -352,6 +352,7 @@ def test_a_cube_on_common_grids(cli: Cli, archive: Path, tmp_path: Path) -> None
             "own": (cube.on_bins(), cube.on_bins(weighted=True)),
             "3600..10400,4620": (cube.on_bins(edges), cube.on_bins(edges, weighted=True)),
         }
+        assert expected["own"][0].flux.shape == (3, 40147 - 35520 + 1)
         pixels = cube.on_pixels(41, 0.5)
         (row,) = opened.find("7330-56684-0434")
         assert isinstance(row, FiberRow)
@@ -403,7 +404,18 @@ def test_the_frames_of_the_star_on_common_pixels(archive: Path) -> None:
         spectra = opened.cube(" ".join(STAR), level=3).on_bins()
         with pytest.raises(QueryError, match="one position"):
             opened.cube(Box(38.30, 38.31, -0.14, -0.13)).on_pixels(41, 0.5)
+        cube = opened.cube(" ".join(STAR), size=40)
+        whole = {
+            part.name: (part.flux * part.coverage).sum(dtype="f8")
+            for part in cube
+            if part.kind == "image"
+        }
+        wide = cube.on_pixels(61, 0.5)  # all of the squares lies in it
     assert stack.flux.shape == (6, 41, 41) and (stack.coverage > 0.999).all()
+    for name, flux, coverage in zip(wide.names, wide.flux, wide.coverage, strict=True):
+        found = np.nansum(flux * coverage) * wide.about["area"][name]
+        assert found == pytest.approx(whole[name], rel=1e-6)
+        assert stack.about["pixels"][name] == pytest.approx(3.0, abs=0.05)
     # the star is in the middle of all six, within the 0.5 arcsec of a pixel and the proper motion
     for name, flux in zip(stack.names, stack.flux, strict=True):
         row, column = (int(k) for k in np.unravel_index(int(np.argmax(flux)), flux.shape))
@@ -411,9 +423,9 @@ def test_the_frames_of_the_star_on_common_pixels(archive: Path) -> None:
         # within 7.36 arcsec of the star; golden values by another program
         y, x = np.mgrid[:41, :41] - 20.0
         near = np.hypot(x, y) * 0.5 < 7.36
-        total = flux[near].sum() * (0.5 / 0.396) ** 2
+        total = flux[near].sum() * stack.about["area"][name]
         golden = {"u": 19.937, "g": 48.990, "r": 70.892, "i": 83.230, "z": 87.266}
-        # pixels of 0.3960 to 0.3963 arcsec, another edge of the circle, the sky's noise there
+        # another edge of the circle, the sky's noise there
         assert total == pytest.approx(golden[name[-1]], rel=0.04), name
     assert spectra.flux.shape == (3, (40147 >> 3) - (35520 >> 3) + 1)
     assert spectra.left_out == ()
