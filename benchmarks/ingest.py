@@ -2,10 +2,11 @@
 
 A figure is the median over pairs measured one after the other in one process, which is pinned to
 one processor and has ingested two frames before. Ingest is all of it: recognise, plan, digest,
-unpack, errors, pyramid, write, prove, fsync, rename, register; imports are not counted. "alone":
-each frame is a run of its own into an archive of its own, so it pays for the commit alone.
-"run": all frames in one run into one archive, against the unpacking of all. "maker": only what a
-worker does for a shot.
+unpack, errors, pyramid, write, prove, fsync, rename, register; imports are not counted. "run": four
+frames in one run into one archive, against the unpacking of these four. "alone": each frame is a
+run of its own into an archive of its own, so it pays for the commit alone. "maker": only what a
+worker does for a shot. "a fresh process": the program `corecube ingest` with all that it imports,
+on the same four frames and one processor, against their unpacking in a process that runs already.
 
     python benchmarks/ingest.py --worker bz2|rapidgzip FOLDER ROUNDS FRAME ...   (used by itself)
 """
@@ -23,37 +24,53 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measuring import Figure, Result, Skipped, frames, has, ratio, simulated, spectra, timed
+from measuring import (
+    Figure,
+    Result,
+    Skipped,
+    compiled,
+    frames,
+    has,
+    ratio,
+    simulated,
+    spectra,
+    timed,
+)  # fmt: skip
 
 FIRST_GOAL = 1.35
 FINAL_GOAL = 1.15
 MEMORY_MB = 250.0
+ROUNDS = 5
 DECODERS = {"bz2": FIRST_GOAL, "rapidgzip": FINAL_GOAL}
 
 Pair = tuple[float, float]
 
 
 def measure(scratch: Path, quick: bool) -> Result:
-    which, packed = frames(scratch, 3 if quick else 8)
+    which, packed = frames(scratch, 3 if quick else 4)
     results: Result = []
     for decoder, goal in DECODERS.items():
         if decoder == "rapidgzip" and not has("rapidgzip"):
             results.append(Skipped("ingest with rapidgzip", "the extra 'fast' is not installed"))
             continue
-        found = _pinned(decoder, scratch, 1 if quick else 3, packed)
+        found = _pinned(decoder, scratch, 2 if quick else ROUNDS, packed)
         label = f"{which}, {decoder}: ingest / bz2.decompress"
         for way, title in (
             ("run", f"a run of {len(packed)}"),
+            ("small", f"a run of {len(packed)}, profile small"),
             ("alone", "alone"),
             ("made", "maker"),
         ):
             wall = [[pair[0] for pair in side] for side in found[way]]
             processor = [[pair[1] for pair in side] for side in found[way]]
-            target = None if way == "made" else goal
+            target = goal if way == "run" else None
             results += [
                 Figure(f"{label}, {title}, wall", ratio(*wall), "times", target),
                 Figure(f"{label}, {title}, processor", ratio(*processor), "times"),
             ]
+        fresh = [_fresh(decoder, scratch, packed) for _ in range(2 if quick else ROUNDS)]
+        name = f"{label}, {len(packed)} in a fresh process"
+        results.append(Figure(name, ratio(*zip(*fresh, strict=True)), "times", FIRST_GOAL))
         unpacked = statistics.median(pair[0] for pair in found["alone"][1])
         results.append(Figure(f"{which}, {decoder}: bz2.decompress", unpacked * 1e3, "ms"))
     ingest = Ingest(scratch / "memory")
@@ -85,17 +102,42 @@ def worker(decoder: str, scratch: Path, rounds: int, packed: list[Path]) -> dict
         for data in contents.values():
             bz2.decompress(data)
 
-    found: dict[str, Any] = {"run": ([], []), "alone": ([], []), "made": ([], [])}
-    for number in range(rounds):
-        for path in packed:
-            found["alone"][0].append(ingest.run([path]))
-            found["made"][0].append(ingest.made)
-            found["alone"][1].append(timed(lambda path=path: bz2.decompress(contents[path])))
-            found["made"][1].append(found["alone"][1][-1])
-        if number == 0 or rounds > 1:
-            found["run"][0].append(ingest.run(packed))
-            found["run"][1].append(timed(unpack_all))
+    found: dict[str, Any] = {way: ([], []) for way in ("run", "small", "alone", "made")}
+    for _ in range(rounds):
+        for way, profile in (("run", "plain"), ("small", "small")):
+            found[way][0].append(ingest.run(packed, profile=profile))
+            found[way][1].append(timed(unpack_all))
+    for path in packed:
+        found["alone"][0].append(ingest.run([path]))
+        found["made"][0].append(ingest.made)
+        found["alone"][1].append(timed(lambda path=path: bz2.decompress(contents[path])))
+        found["made"][1].append(found["alone"][1][-1])
     return found
+
+
+def _fresh(decoder: str, scratch: Path, packed: list[Path]) -> tuple[float, float]:
+    """Seconds of the program in a process of its own, and of unpacking the same frames here."""
+    import bz2
+
+    everywhere = os.sched_getaffinity(0)
+    contents = [path.read_bytes() for path in packed]
+    archive = scratch / "fresh.corecube"
+    # the two decoders are two installations; the program is what the script of the same name runs
+    without = "sys.modules['rapidgzip'] = None; " if decoder == "bz2" else ""
+    code = f"import sys; {without}from corecube_cli.main import main; sys.exit(main())"
+    words = [sys.executable, "-c", code, "ingest", "--instrument", "sdss", "--archive"]
+    words += [str(archive), "--jobs", "1", *map(str, packed)]
+    environment = compiled(scratch)
+    os.sched_setaffinity(0, {max(everywhere)})
+    try:
+        started = time.perf_counter()
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=environment)
+        ours = time.perf_counter() - started
+        theirs = timed(lambda: [bz2.decompress(data) for data in contents])[0]
+    finally:
+        os.sched_setaffinity(0, everywhere)
+        shutil.rmtree(archive, ignore_errors=True)
+    return ours, theirs
 
 
 class Ingest:
@@ -119,11 +161,11 @@ class Ingest:
 
         work.make_shot = make_shot
 
-    def run(self, packed: list[Path], jobs: int = 1) -> Pair:
+    def run(self, packed: list[Path], jobs: int = 1, profile: str = "plain") -> Pair:
         from corecube.archive.writer import create
         from corecube.pipeline import Options, ingest
 
-        create(self.archive)
+        create(self.archive, profile=profile)
         paths, config = [str(path) for path in packed], self.caller.instrument.config()
         reports: list[Any] = []
 

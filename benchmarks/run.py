@@ -27,7 +27,7 @@ from typing import Any
 from measuring import Figure, Result, Skipped, show
 
 THEMES = (
-    "startup", "ingest", "instruments", "hetdex", "size", "reading", "cone", "storage",
+    "startup", "ingest", "notebook", "instruments", "hetdex", "size", "reading", "cone", "storage",
 )  # fmt: skip
 ON_DEMAND = ("conelarge",)
 """Themes that need more time and memory than one may be asked for; name them with --only."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,26 +11,6 @@ from corecube.masks import valid, value
 
 if TYPE_CHECKING:
     from corecube.frames import Fibers, Image
-
-
-def wcs_from_cards(cards: Mapping[str, float | int | str]) -> Any:
-    """Return the `astropy.wcs.WCS` of FITS cards.
-
-    Parameters
-    ----------
-    cards : mapping
-        CTYPE1, CRPIX1, CRVAL1, CD1_1, ... ; float64.
-    """
-    from astropy.io.fits import Header
-    from astropy.wcs import WCS, FITSFixedWarning
-
-    header = Header()
-    for name, card in cards.items():
-        header[name] = card
-    with warnings.catch_warnings():
-        # astropy reports the old spellings that it mends (RADECSYS, an invented MJD-OBS)
-        warnings.simplefilter("ignore", FITSFixedWarning)
-        return WCS(header)
 
 
 def to_ccddata(image: Image) -> Any:

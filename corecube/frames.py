@@ -287,9 +287,9 @@ class Image(Frame):
         """The `astropy.wcs.WCS` of the cards, None without cards."""
         if self.cards is None:
             return None
-        from corecube.bridges import wcs_from_cards
+        from corecube.wcs import from_cards
 
-        return wcs_from_cards(self.cards)
+        return from_cards(self.cards)
 
 
 @dataclass(frozen=True, kw_only=True)

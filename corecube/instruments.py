@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from corecube import config
@@ -31,6 +32,8 @@ class Instruments:
     ----------
     find : callable
         Gives an instrument by its name, or why it cannot be asked.
+    curves : Passbands, optional
+        Taken in place of those of all instruments, whose rules for doubtful pixels stay.
 
     Attributes
     ----------
@@ -38,8 +41,9 @@ class Instruments:
         A line for each part that is missing, and why.
     """
 
-    def __init__(self, find: Find = find_installed) -> None:
+    def __init__(self, find: Find = find_installed, curves: Passbands | None = None) -> None:
         self._find = find
+        self._curves = curves
         self._callers: dict[str, Caller | None] = {}
         self._bands: dict[str, Passbands | None] = {}
         self.says: list[str] = []
@@ -56,6 +60,9 @@ class Instruments:
             if found is not None and not isinstance(found, Passbands):
                 self.say(f"corecube_passbands of '{shot.instrument}' gives {type(found).__name__}")
                 found = None
+            if self._curves is not None:
+                rules = {} if found is None else {"doubtful": found.doubtful, "grow": found.grow}
+                found = replace(self._curves, **rules)
             self._bands[shot.instrument] = found
         return self._bands[shot.instrument]
 

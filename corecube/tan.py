@@ -24,7 +24,7 @@ def is_plain(cards: Cards) -> bool:
     kinds = (str(cards.get("CTYPE1", "")).strip(), str(cards.get("CTYPE2", "")).strip())
     return (
         sorted(kinds) == ["DEC--TAN", "RA---TAN"]
-        and all(name in cards for name in _USED)
+        and all(isinstance(cards.get(name), int | float) for name in _USED)
         and abs(float(cards["CRVAL2" if kinds[0] == "RA---TAN" else "CRVAL1"])) < 90
         and not any(name.startswith(("PV", "A_", "B_", "LONPOLE", "LATPOLE")) for name in cards)
     )

@@ -83,9 +83,9 @@ class CubePart:
         """The `astropy.wcs.WCS` of an image's part; None for a spectrum."""
         if self.cards is None:
             return None
-        from corecube.bridges import wcs_from_cards
+        from corecube.wcs import from_cards
 
-        return wcs_from_cards(self.cards)
+        return from_cards(self.cards)
 
     def equals(self, other: CubePart) -> bool:
         """Tell whether two parts are the same in all values, NaN included."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corecube import tan
+from corecube import wcs
 from corecube.archive.shotfile import StoredShot, shifted
 from corecube.errors import QueryError
 from corecube.frames import Bits, Image
@@ -74,12 +74,7 @@ def window(x: float, y: float, size: int, shape: tuple[int, int]) -> Window | No
 
 def pixel_of(cards: Any, ra: float, dec: float) -> tuple[float, float]:
     """Return the 0-based pixel (x, y) of a position."""
-    if tan.is_plain(cards):
-        x, y = tan.to_pixel(cards, ra, dec)
-        return float(x), float(y)
-    from corecube.bridges import wcs_from_cards
-
-    x, y = wcs_from_cards(cards).all_world2pix(ra, dec, 0, ra_dec_order=True)
+    x, y = wcs.to_pixel(cards, ra, dec)
     return float(x), float(y)
 
 

@@ -18,6 +18,7 @@ from corecube.instruments import Find, Instruments, find_installed
 from corecube.masks import valid, value
 from corecube.photometry import conversions
 from corecube.photometry.apertures import aperture_flux, pixel_scale, separation
+from corecube.photometry.passbands import Passbands
 from corecube.photometry.synthetic import LEAST_COVERAGE, masked_by, synthetic_flux
 from corecube.spectral import Spectral
 from corecube.units import FLUX_DENSITY, factor
@@ -135,6 +136,7 @@ def measure(
     exact: bool = False,
     least: float = LEAST_COVERAGE,
     find: Find = find_installed,
+    curves: Passbands | None = None,
 ) -> Measured:
     """Measure all images, spectra and catalogues of an archive at a position.
 
@@ -152,6 +154,8 @@ def measure(
         Coverage of a passband below which a spectrum gives no flux in it.
     find : callable
         Gives an instrument by its name, or why it cannot be asked.
+    curves : Passbands, optional
+        In place of those of the instruments.
 
     Raises
     ------
@@ -163,7 +167,7 @@ def measure(
         raise QueryError(
             f"an aperture of {radius:g} arcsec is not possible; use up to {LARGEST:g} arcsec"
         )
-    asked = Instruments(find)
+    asked = Instruments(find, curves)
     around = archive.cone((ra, dec), max(radius, match) / 3600.0)
     images = [row for row in archive.rows(around) if isinstance(row, ImageRow)]
     near = archive.cone((ra, dec), match / 3600.0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from corecube import tan
+from corecube import wcs
 from corecube.errors import QueryError
 from corecube.frames import Image
 from corecube.masks import valid
@@ -133,7 +133,7 @@ def _disc_below(x: FloatArray, y: FloatArray, radius: float) -> FloatArray:
 def pixel_scale(cards: Any, x: float, y: float) -> float:
     """Return the side in arcsec of a square of the area of the pixel at (x, y)."""
     corners = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-    ra, dec = _sky(cards, x + corners[:, 0], y + corners[:, 1])
+    ra, dec = wcs.to_sky(cards, x + corners[:, 0], y + corners[:, 1])
     east = (np.mod(ra - ra[0] + 180.0, 360.0) - 180.0) * np.cos(np.radians(dec.mean()))
     north = dec - dec[0]
     doubled = np.dot(east, np.roll(north, -1)) - np.dot(north, np.roll(east, -1))
@@ -162,7 +162,7 @@ def aperture_flux(
     """
     if image.cards is None or image.error is None or image.mask is None:
         raise QueryError(f"image '{image.name}' has no WCS or no errors; it has no apertures")
-    x, y = _pixel(image.cards, ra, dec)
+    x, y = map(float, wcs.to_pixel(image.cards, ra, dec))
     if not (np.isfinite(x) and np.isfinite(y)):
         return ApertureFlux(np.nan, np.nan, 0.0, 0.0, x, y, np.nan)
     pixels = radius / pixel_scale(image.cards, x, y)
@@ -198,11 +198,11 @@ def _by_separation(
 
     Pixels are not quite square, nor alike everywhere, so each centre is asked.
     """
-    x, y = _pixel(cards, ra, dec)
+    x, y = map(float, wcs.to_pixel(cards, ra, dec))
     reach = int(np.ceil(1.1 * pixels)) + 1
     low, left = round(y) - reach, round(x) - reach
     up, across = np.mgrid[low : low + 2 * reach + 1, left : left + 2 * reach + 1]
-    there = separation(*_sky(cards, across.ravel(), up.ravel()), ra, dec) <= radius
+    there = separation(*wcs.to_sky(cards, across.ravel(), up.ravel()), ra, dec) <= radius
     whole = float(np.count_nonzero(there))
     inside = there.reshape(up.shape).astype(np.float64)
     return (*_clipped(inside, left, low, shape), whole)
@@ -214,22 +214,3 @@ def separation(ra: FloatArray, dec: FloatArray, ra0: float, dec0: float) -> Floa
     half = np.sin((first - second) / 2.0) ** 2
     half = half + np.cos(first) * np.cos(second) * np.sin(np.radians(ra - ra0) / 2.0) ** 2
     return np.asarray(np.degrees(2.0 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))) * 3600.0)
-
-
-def _sky(cards: Any, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    if tan.is_plain(cards):
-        return tan.to_sky(cards, x, y)
-    from corecube.bridges import wcs_from_cards
-
-    ra, dec = wcs_from_cards(cards).all_pix2world(x, y, 0, ra_dec_order=True)
-    return ra, dec
-
-
-def _pixel(cards: Any, ra: float, dec: float) -> tuple[float, float]:
-    if tan.is_plain(cards):
-        x, y = tan.to_pixel(cards, ra, dec)
-    else:
-        from corecube.bridges import wcs_from_cards
-
-        x, y = wcs_from_cards(cards).all_world2pix(ra, dec, 0, ra_dec_order=True)
-    return float(x), float(y)

@@ -99,6 +99,26 @@ def test_the_star_in_one_table_and_one_picture(cli: Cli, archive: Path, tmp_path
     assert all(row["unit"] == found["unit"] for row in found["fluxes"])
 
 
+def test_other_passbands(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    pytest.importorskip("speclite", reason="the extra `curves` is not installed")
+    own = plotted(cli, archive, tmp_path)
+    other = plotted(cli, archive, tmp_path, "--curves", "sdss2010")
+
+    def of(found: dict[str, Any]) -> dict[str, Any]:
+        return {
+            row["band"]: row for row in found["fluxes"]
+            if row["kind"] == "synthetic" and row["name"] == FIBER
+        }  # fmt: skip
+
+    for band in "gri":
+        first, second = of(own)[band], of(other)[band]
+        # the curves have changed by that little, but they have
+        assert 0 < abs(second["nanomaggies"]["flux"] / first["nanomaggies"]["flux"] - 1) < 0.02
+        assert 0 < abs(second["wavelength"] - first["wavelength"]) < 10
+    done = cli("plot", archive, *STAR, "-o", tmp_path / "star.png", "--curves", "sdss2009")
+    assert done.code == 2 and "'sdss2009' is neither a file nor a set" in done.err
+
+
 def test_the_pixels_under_each_fibre(archive: Path) -> None:
     with open_archive(archive) as opened:
         found = measure(opened, *STAR, exact=True)

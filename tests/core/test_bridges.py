@@ -85,12 +85,6 @@ def test_an_image_without_errors_is_refused(missing: str) -> None:
         bridges.to_ccddata(image(**{missing: None}))
 
 
-def test_old_spellings_of_cards_are_taken_without_a_remark() -> None:
-    wcs = bridges.wcs_from_cards(CARDS | {"RADECSYS": "FK5", "EQUINOX": 2000.0, "MJD-OBS": 52261.2})
-    assert wcs.wcs.radesys == "FK5"  # a warning would fail this test
-    np.testing.assert_array_equal(wcs.wcs.crval, [20, 10])
-
-
 # -- specutils -----------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from corecube import tan
-from corecube.bridges import wcs_from_cards
+from corecube.wcs import from_cards
 
 Cards = dict[str, float | int | str]
 
@@ -69,7 +69,7 @@ def separation(ra1: Any, dec1: Any, ra2: Any, dec2: Any) -> npt.NDArray[np.float
 
 @given(headers())
 def test_pixels_lie_where_astropy_says(cards: Cards) -> None:
-    wcs: Any = wcs_from_cards(cards)
+    wcs: Any = from_cards(cards)
     assert isinstance(wcs, WCS)
     x, y = (part.ravel() for part in np.meshgrid(PIXELS, PIXELS))
     ra, dec = tan.to_sky(cards, x, y)
@@ -81,7 +81,7 @@ def test_pixels_lie_where_astropy_says(cards: Cards) -> None:
 
 @given(headers())
 def test_positions_lie_where_astropy_says(cards: Cards) -> None:
-    wcs = wcs_from_cards(cards)
+    wcs = from_cards(cards)
     x, y = (part.ravel() for part in np.meshgrid(PIXELS, PIXELS))
     ra, dec = wcs.all_pix2world(x, y, 0, ra_dec_order=True)
     first = tan.to_pixel(cards, ra, dec)
@@ -136,14 +136,14 @@ def test_an_image_over_the_pole_is_projected() -> None:
     x, y = (part.ravel() for part in np.meshgrid(np.arange(0, 1000, 50), np.arange(0, 800, 50)))
     ra, dec = tan.to_sky(cards, x, y)
     assert ra.max() - ra.min() > 300  # the pole lies in the image
-    expected = wcs_from_cards(cards).all_pix2world(x, y, 0)
+    expected = from_cards(cards).all_pix2world(x, y, 0)
     assert separation(ra, dec, *expected).max() < 1e-9
 
 
 def test_the_outline_is_that_of_the_outer_pixel_edges() -> None:
     cards = header()
     corners = tan.outline(cards, (800, 1000))
-    expected = wcs_from_cards(cards).all_pix2world(
+    expected = from_cards(cards).all_pix2world(
         [[-0.5, -0.5], [999.5, -0.5], [999.5, 799.5], [-0.5, 799.5]], 0
     )
     assert corners.shape == (4, 2) and corners.dtype == np.float64

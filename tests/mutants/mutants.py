@@ -161,7 +161,7 @@ MUTANTS = (
         "corecube/pipeline/work.py",
         "            mask[unknown] |= _NO_ERROR\n",
         "",
-        "tests/pipeline tests/sdss",
+        "tests/pipeline/test_completed.py",
     ),
     Mutant(
         "a second run makes nothing",

@@ -140,6 +140,7 @@ def contents(path: Path, complete: bool = False) -> dict[str, str]:
         for ra in (10.0, 11.0, 12.5, 200.0):
             ask(f"cone {ra}", partial(cone, archive, ra))
         ask("where", lambda: tables(archive.everything(where="z > 1", exposures=True)))
+        ask("cube", lambda: cube(archive))
         ask("match", lambda: archive.crossmatch(([10.0, 11.0], [20.0, 20.0]), 0.1).fibers["id"])
         for identity in sorted(archive.state.catalogue.by_identity):
             try:
@@ -148,6 +149,7 @@ def contents(path: Path, complete: bool = False) -> dict[str, str]:
             except CorecubeError:
                 found[f"shot {identity}"] = "error"
                 continue
+            ask(f"{identity} exported", partial(exported, shot))
             for image in images:
                 ask(f"{identity}/{image}", partial(image_of, shot, image))
                 ask(f"{identity}/{image} level", partial(level, shot, image))
@@ -158,6 +160,25 @@ def contents(path: Path, complete: bool = False) -> dict[str, str]:
 
 def cone(archive: Any, ra: float) -> Any:
     return tables(archive.cone((ra, 20.0), 0.3))
+
+
+def cube(archive: Any) -> Any:
+    return [
+        [part.name, part.flux, part.error, part.mask, part.coverage]
+        for part in archive.cube((10.0, 20.0), size=16, level=1, unit="stored")
+    ]
+
+
+def exported(shot: Any) -> bytes:
+    """Return what `export --plain` writes; the file is that of the same shot, byte for byte."""
+    from corecube.archive.plainfile import export_plain
+
+    path = Path(tempfile.mkdtemp()) / "plain.h5"
+    export_plain(shot, path)
+    written = path.read_bytes()
+    path.unlink()
+    path.parent.rmdir()
+    return written
 
 
 def image_of(shot: Any, image: str) -> Any:
@@ -244,7 +265,7 @@ def attack(path: Path, truth: dict[str, str]) -> str:
     return "repaired" if done.changed else "harmless"
 
 
-MANY = ("shots", "where", "match")
+MANY = ("shots", "where", "match", "cube")
 """What depends on several shots: others than before are right where one was set aside."""
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from corecube import masks, tan
-from corecube.errors import QueryError
+from corecube import masks, wcs
+from corecube.errors import FrameError, QueryError
 from corecube.frames import Bits
 from corecube.text import printable
 from corecube_cli.browse.cells import measured
@@ -172,24 +172,16 @@ def read_facts(archive: Archive, place: Picture) -> Facts:
 def _sky_of(cards: Any) -> ToSky | None:
     if cards is None:
         return None
-    if tan.is_plain(cards):
-
-        def plain(x: float, y: float) -> tuple[float, float]:
-            ra, dec = tan.to_sky(cards, x, y)
-            return float(ra), float(dec)
-
-        return plain
-    from corecube.bridges import wcs_from_cards
-
-    wcs = wcs_from_cards(cards)
-    if not wcs.has_celestial:
+    try:
+        wcs.to_sky(cards, 0.0, 0.0)
+    except FrameError:  # of detector coordinates, or of a stranger's making
         return None
 
-    def general(x: float, y: float) -> tuple[float, float]:
-        ra, dec = wcs.all_pix2world(x, y, 0, ra_dec_order=True)
+    def position(x: float, y: float) -> tuple[float, float]:
+        ra, dec = wcs.to_sky(cards, x, y)
         return float(ra), float(dec)
 
-    return general
+    return position
 
 
 def _sample(shot: StoredShot, name: str, shape: tuple[int, int]) -> npt.NDArray[Any]:

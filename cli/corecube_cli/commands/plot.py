@@ -22,7 +22,8 @@ _HELP = help_text(
     more="POSITION is as for 'query'. Sums over an aperture of each image, the same under each "
     "fibre, spectra through passbands, and the catalogue's fluxes stand in one table, each with "
     "sigma and unit; the picture shows them with the spectra, and beside it, under the same name, "
-    "lies a JSON file of the numbers. Passbands come from the instruments. Pictures need "
+    "lies a JSON file of the numbers. Passbands come from the instruments, or with --curves from a "
+    "CSV file (band, wavelength, response) or a set of speclite, as sdss2010. Pictures need "
     "matplotlib.",
 )
 _ENDS = (".png", ".svg", ".pdf")
@@ -74,6 +75,12 @@ def plot_position(
             "--any-coverage", help="Take spectra through bands that they cover by less than 95 %."
         ),
     ] = False,
+    curves: Annotated[
+        str | None,
+        typer.Option(
+            "--curves", metavar="NAME", help="Passbands: a file, or a set of speclite."
+        ),
+    ] = None,
     format: Annotated[
         str,
         typer.Option(
@@ -87,6 +94,7 @@ def plot_position(
     from corecube.archive import open_archive
     from corecube.measuring import SCALES, measure, panel_of, table_of
     from corecube.measuring.scales import numbers_of
+    from corecube.photometry.curves import curves_of
     from corecube.reports import plain
     from corecube_cli.asking import read_position, understood
     from corecube_cli.failures import NOTHING_FOUND
@@ -98,13 +106,14 @@ def plot_position(
     beside = picture.with_suffix(".json")
     for path in (picture, beside):
         check_writable(str(path))
+    passbands = None if curves is None else curves_of(curves)
     around, match = parse_radius(aperture or _APERTURE), parse_radius(radius or _MATCH)
     with open_archive(archive) as opened:
         where = read_position(opened, " ".join(position))
         console.say(understood(where, match))
         found = measure(
             opened, where.ra, where.dec, around * 3600.0, match=match * 3600.0, exact=exact,
-            least=0.0 if any_coverage else 0.95, find=found_instrument,
+            least=0.0 if any_coverage else 0.95, find=found_instrument, curves=passbands,
         )  # fmt: skip
     for line in found.says:
         console.warn(line)
