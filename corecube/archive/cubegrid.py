@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from corecube import tan
+from corecube import tan, wcs
 from corecube.archive.cubeareas import cell_areas, shared_areas
 from corecube.archive.cubeparts import CubePart
 from corecube.archive.cubestacks import Stack, one_unit
@@ -198,10 +198,18 @@ def _square(x: FloatArray, y: FloatArray) -> int:
 def _pixels_of(
     cards: dict[str, float | int | str], ra: FloatArray, dec: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the pixels of positions, NaN beyond the image's hemisphere."""
+    """Return the pixels of positions, NaN where there is none.
+
+    A distortion holds on its image, and the grid may be wider: what astropy cannot invert there is
+    told by going back.
+    """
     if tan.is_plain(cards):
         return tan.to_pixel(cards, ra, dec)
-    from corecube.bridges import wcs_from_cards
-
-    x, y = wcs_from_cards(cards).all_world2pix(ra, dec, 0, ra_dec_order=True, quiet=True)
-    return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    projection = wcs.from_cards(cards)
+    x, y = projection.all_world2pix(ra, dec, 0, ra_dec_order=True, quiet=True)
+    found = wcs.to_sky(cards, x, y)
+    with np.errstate(invalid="ignore"):
+        east = np.mod(found[0] - ra + 180.0, 360.0) - 180.0
+        away = np.hypot(east * np.cos(np.radians(dec)), found[1] - dec)
+        there = away < 1e-3 * np.sqrt(np.abs(np.linalg.det(projection.pixel_scale_matrix)))
+    return np.where(there, x, np.nan), np.where(there, y, np.nan)

@@ -77,9 +77,9 @@ class Stack:
         """The `astropy.wcs.WCS` of the common pixels; None for bins."""
         if self.cards is None:
             return None
-        from corecube.bridges import wcs_from_cards
+        from corecube.wcs import from_cards
 
-        return wcs_from_cards(self.cards)
+        return from_cards(self.cards)
 
     def equals(self, other: Stack) -> bool:
         """Tell whether two stacks are the same in all values, NaN included."""

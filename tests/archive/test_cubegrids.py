@@ -235,6 +235,28 @@ def test_a_wcs_with_distortion_goes_through_astropy() -> None:
     assert_allclose(other.coverage, plain.coverage, rtol=1e-6)
 
 
+def test_a_grid_wider_than_a_distorted_image() -> None:
+    """Where the distortion has no inverse there is nothing, and the image is there once."""
+    part = image_part(0.2, 0.5, (40, 40))
+    assert part.cards is not None
+    sip: dict[str, float | int | str] = {
+        "CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2,
+        "A_2_0": 2e-3, "A_0_2": 1e-3, "B_0_2": 3e-3,
+    }  # fmt: skip
+    flat = replace(
+        part, cards=part.cards | sip, flux=np.full((40, 40), 3.0), mask=np.zeros((40, 40), "u4"),
+        coverage=np.ones((40, 40), "f4"),
+    )  # fmt: skip
+    for ra in (150.0, 359.9999):  # the image may lie across RA 0
+        moved = replace(flat, cards={**(flat.cards or {}), "CRVAL1": ra})
+        stack = stack_images([moved], ra, 20.0, 300, 0.5)
+        (flux,), (coverage,) = stack.flux, stack.coverage
+        assert_allclose(flux[coverage > 0], 3.0)
+        assert np.isnan(flux[coverage == 0]).all()
+        # 40 x 40 pixels; the distortion makes those at the edge larger or smaller by 12 %
+        assert coverage.sum() == pytest.approx(1600, rel=0.05)
+
+
 # -- spectra ---------------------------------------------------------------------------------------
 
 
