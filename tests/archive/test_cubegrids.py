@@ -99,20 +99,20 @@ def test_areas_are_those_of_clipped_polygons(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 9), angles, st.floats(0.3, 4), st.floats(20, 21), st.floats(20, 21),
+@given(st.integers(1, 9), angles, st.floats(0.3, 4), st.floats(35, 36), st.floats(35, 36),
        st.integers(0, 99))  # fmt: skip
 def test_areas_add_up_on_both_sides(
     cells: int, angle: float, scale: float, x0: float, y0: float, seed: int
 ) -> None:
     x, y = corners_of(cells, angle, scale, (x0, y0), 0.05, seed)
-    found = dense(x, y, (60, 60))
+    found = dense(x, y, (70, 70))
     sums = found.sum(axis=(2, 3))
-    assert_allclose(sums, cell_areas(x, y), rtol=1e-6)  # all cells lie within 60 x 60
+    assert_allclose(sums, cell_areas(x, y), rtol=1e-6)  # all cells lie within 70 x 70
     per_pixel = found.sum(axis=(0, 1))
     assert per_pixel.max() < 1 + 1e-9
     # pixels whose four corners are inside the grid, and more than one pixel from its edge
     reach = cells * scale / 2 * 0.85 - 2
-    j, i = np.mgrid[:60, :60]
+    j, i = np.mgrid[:70, :70]
     u = (i - x0) * np.cos(angle) + (j - y0) * np.sin(angle)
     v = -(i - x0) * np.sin(angle) + (j - y0) * np.cos(angle)
     inner = (np.abs(u) < reach) & (np.abs(v) < reach)
