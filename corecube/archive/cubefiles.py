@@ -3,26 +3,29 @@
 HDF5: ``/parts/N`` holds flux, error, mask, coverage, edges, start and end of part N, ``/about`` the
 rest as JSON (UTF-8). FITS: the table PARTS has a row and the JSON of each part; part N is the
 extensions FLUX, ERROR, MASK and COVERAGE (and the table TIMES), or the table SPECTRUM, with N as
-EXTVER. Numbers of parts begin with 1. Arrays have no filter but HDF5's own.
+EXTVER. Numbers of parts begin with 1. Arrays have no filter but HDF5's own. What is on common grids
+stands beside them; see `corecube.archive.cubestackfiles`.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from corecube import hdf5
+from corecube.archive import cubestackfiles
 from corecube.archive.cubeparts import CubePart
+from corecube.archive.cubestackfiles import array, ascii_text, native
+from corecube.archive.cubestacks import Stack
 from corecube.archive.durable import commit_file, temporary_path
 from corecube.archive.jsontext import loads
 from corecube.archive.layout import to_text
 from corecube.errors import ArchiveDamaged, NoSpace, QueryError
-from corecube.text import printable
 
 LAYOUT: Final = 1
 """Steps when names in the files change their meaning."""
@@ -31,11 +34,15 @@ _ARRAYS: Final = ("flux", "error", "mask", "coverage", "edges", "start", "end")
 _PLANES: Final = ("flux", "error", "mask", "coverage")
 _HDF5: Final = (".h5", ".hdf5")
 _FITS: Final = (".fits", ".fit")
-_FILTERS: Final = {"complevel": 1, "complib": "zlib", "shuffle": True, "fletcher32": True}
+
+Stacks = Callable[[], Iterable[tuple[str, Stack]]]
+"""Gives stacks by name, when all parts have been looked at."""
 
 
-def write_cube(parts: Iterable[CubePart], about: Mapping[str, Any], path: Path) -> list[str]:
-    """Write parts into one file; return their names.
+def write_cube(
+    parts: Iterable[CubePart], about: Mapping[str, Any], path: Path, stacks: Stacks = tuple
+) -> list[str]:
+    """Write parts into one file, and stacks of them; return the names of the parts.
 
     Parameters
     ----------
@@ -45,6 +52,7 @@ def write_cube(parts: Iterable[CubePart], about: Mapping[str, Any], path: Path) 
         Plain JSON: what the cube is of.
     path : Path
         A file that is there is replaced, when the new one is complete.
+    stacks : callable, optional
 
     Raises
     ------
@@ -57,7 +65,7 @@ def write_cube(parts: Iterable[CubePart], about: Mapping[str, Any], path: Path) 
     temporary = temporary_path(path)
     try:
         write = _write_hdf5 if path.suffix.lower() in _HDF5 else _write_fits
-        names = write(parts, dict(about), temporary)
+        names = write(parts, dict(about), temporary, stacks)
         commit_file(temporary, path)
     except OSError as error:
         raise NoSpace(
@@ -90,6 +98,21 @@ def read_cube(path: Path | str) -> tuple[dict[str, Any], list[CubePart]]:
     return _read_hdf5(path) if path.suffix.lower() in _HDF5 else _read_fits(path)
 
 
+def read_stacks(path: Path | str) -> dict[str, Stack]:
+    """Return what a cube has on common grids, as it was written.
+
+    These are ``pixels``, ``bins`` and ``weighted``, as far as they were asked for.
+
+    Raises
+    ------
+    ArchiveDamaged
+        If it is no cube of ours, or damaged.
+    """
+    path = Path(path)
+    check_name(path)
+    return _stacks_hdf5(path) if path.suffix.lower() in _HDF5 else _stacks_fits(path)
+
+
 def _said(part: CubePart) -> dict[str, Any]:
     """Return all of a part but its arrays, and single times, as plain JSON."""
     said = {name: value for name, value in vars(part).items() if name not in _ARRAYS}
@@ -115,7 +138,9 @@ def _number(value: float | None) -> float:
 # -- HDF5 ------------------------------------------------------------------------------------------
 
 
-def _write_hdf5(parts: Iterable[CubePart], about: dict[str, Any], path: Path) -> list[str]:
+def _write_hdf5(
+    parts: Iterable[CubePart], about: dict[str, Any], path: Path, stacks: Stacks
+) -> list[str]:
     tables = hdf5.library()
     said = []
     file = hdf5.open_file(path, "w")
@@ -126,9 +151,11 @@ def _write_hdf5(parts: Iterable[CubePart], about: dict[str, Any], path: Path) ->
                 values = getattr(part, name)
                 if values is not None and values.ndim:
                     unit = {"flux": part.unit, "error": part.unit, "start": "d", "end": "d"}
-                    _array(tables, file, f"/parts/{number}", name, values, unit.get(name, ""))
-        text = to_text({"cube": LAYOUT, **about, "parts": said})
-        _array(tables, file, "/", "about", np.frombuffer(text.encode(), np.uint8), "")
+                    where = f"/parts/{number}"
+                    array(file, where, name, values, unit.get(name, ""))
+        grids = {name: cubestackfiles.to_hdf5(file, name, stack) for name, stack in stacks()}
+        text = to_text({"cube": LAYOUT, **about, "parts": said, "stacks": grids})
+        array(file, "/", "about", np.frombuffer(text.encode(), np.uint8))
     except tables.HDF5ExtError as error:
         raise NoSpace(
             f"{path}: cannot be written; the disk is full or failing; free some space there, or "
@@ -139,23 +166,11 @@ def _write_hdf5(parts: Iterable[CubePart], about: dict[str, Any], path: Path) ->
     return [part["name"] for part in said]
 
 
-def _array(tables: Any, file: Any, where: str, name: str, values: Any, unit: str) -> None:
-    with hdf5.quiet():
-        array = file.create_carray(
-            where, name, tables.Atom.from_dtype(values.dtype), values.shape,
-            filters=tables.Filters(**_FILTERS), chunkshape=tuple(min(n, 256) for n in values.shape)
-            if values.ndim > 1 else (min(values.size, 2**16),), createparents=True,
-            track_times=False,
-        )  # fmt: skip
-    array[...] = values
-    if unit:
-        array._v_attrs["unit"] = unit
-
-
 def _read_hdf5(path: Path) -> tuple[dict[str, Any], list[CubePart]]:
     file = hdf5.open_file(path)
     try:
         about = _json(hdf5.read(file, "/about").tobytes(), path)
+        about.pop("stacks", None)
         parts = []
         for number, said in enumerate(about.pop("parts"), start=1):
             there = hdf5.children(file, f"/parts/{number}")
@@ -163,6 +178,20 @@ def _read_hdf5(path: Path) -> tuple[dict[str, Any], list[CubePart]]:
             parts.append(_part(said, {"edges": None, **arrays}))
         return about, parts
     except (KeyError, TypeError) as error:
+        raise ArchiveDamaged(f"{path}: is no cube of corecube, or damaged: {error}") from error
+    finally:
+        file.close()
+
+
+def _stacks_hdf5(path: Path) -> dict[str, Stack]:
+    file = hdf5.open_file(path)
+    try:
+        about = _json(hdf5.read(file, "/about").tobytes(), path)
+        return {
+            name: cubestackfiles.from_hdf5(file, name, said)
+            for name, said in about.get("stacks", {}).items()
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArchiveDamaged(f"{path}: is no cube of corecube, or damaged: {error}") from error
     finally:
         file.close()
@@ -182,7 +211,9 @@ def _json(data: bytes, path: Path) -> dict[str, Any]:
 # -- FITS ------------------------------------------------------------------------------------------
 
 
-def _write_fits(parts: Iterable[CubePart], about: dict[str, Any], path: Path) -> list[str]:
+def _write_fits(
+    parts: Iterable[CubePart], about: dict[str, Any], path: Path, stacks: Stacks
+) -> list[str]:
     from importlib.metadata import version
 
     from astropy.io import fits
@@ -201,12 +232,17 @@ def _write_fits(parts: Iterable[CubePart], about: dict[str, Any], path: Path) ->
         [
             fits.Column("part", "J", array=np.arange(1, len(said) + 1)),
             fits.Column("kind", "8A", array=[one["kind"] for one in said]),
-            fits.Column("name", "200A", array=[_ascii(one["name"])[:200] for one in said]),
+            fits.Column("name", "200A", array=[ascii_text(one["name"])[:200] for one in said]),
             fits.Column("json", f"{width}A", array=np.array(texts, dtype=f"S{width}")),
         ],
         nrows=len(said), name="PARTS",
     )  # fmt: skip
-    whole = np.frombuffer(to_text({"cube": LAYOUT, **about}).encode(), np.uint8)
+    grids = {}
+    for name, stack in stacks():
+        grids[name], more = cubestackfiles.to_fits(name, stack)
+        hdus += more
+    text = to_text({"cube": LAYOUT, **about, "stacks": grids})
+    whole = np.frombuffer(text.encode(), np.uint8)
     asked = fits.ImageHDU(whole, name="ABOUT")
     asked.header["COMMENT"] = "JSON (UTF-8), a byte a pixel: what the cube is of"
     with warnings.catch_warnings():
@@ -216,10 +252,11 @@ def _write_fits(parts: Iterable[CubePart], about: dict[str, Any], path: Path) ->
 
 
 def _cards(header: Any, part: CubePart) -> None:
-    header["PARTNAME"] = _ascii(part.name)
+    header["PARTNAME"] = ascii_text(part.name)
+    header["KIND"] = part.kind
     header["LEVEL"] = (part.level, "pixels are means of 2**LEVEL")
     if part.band:
-        header["FILTER"] = _ascii(part.band)
+        header["FILTER"] = ascii_text(part.band)
     for card, values in (("MJD-BEG", part.start), ("MJD-END", part.end)):
         middle = float(np.mean(values))
         if np.isfinite(middle):
@@ -235,7 +272,7 @@ def _image(part: CubePart, number: int) -> list[Any]:
         for card, value in (part.cards or {}).items():
             hdu.header[card] = value
         if name in ("flux", "error"):
-            hdu.header["BUNIT"] = _ascii(part.unit)
+            hdu.header["BUNIT"] = ascii_text(part.unit)
         _cards(hdu.header, part)
         hdus.append(hdu)
     if part.start.ndim:
@@ -261,7 +298,7 @@ def _spectrum(part: CubePart, number: int) -> list[Any]:
         code = {"float32": "E", "float64": "D", "uint32": "J"}[values.dtype.name]
         columns.append(
             fits.Column(
-                name, code, unit=_ascii(part.unit) if name in ("flux", "error") else None,
+                name, code, unit=ascii_text(part.unit) if name in ("flux", "error") else None,
                 bzero=1 << 31 if code == "J" else None, array=values,
             )
         )  # fmt: skip
@@ -279,21 +316,22 @@ def _read_fits(path: Path) -> tuple[dict[str, Any], list[CubePart]]:
     try:
         with fits.open(path, memmap=False) as file:
             about = _json(file["ABOUT"].data.tobytes(), path)
+            about.pop("stacks", None)
             parts = []
             for number, row in zip(
                 file["PARTS"].data["part"], file["PARTS"].data["json"], strict=True
             ):
                 said = loads(row)
-                if said["kind"] == "spectrum":
+                arrays: dict[str, Any] = {"edges": None}
+                if said["kind"] != "image":
                     table = file["SPECTRUM", number].data
-                    arrays = {name: _native(table[name]) for name in _PLANES}
-                    arrays["edges"] = np.append(_native(table["low"]), table["high"][-1:])
+                    arrays |= {name: native(table[name]) for name in _PLANES}
+                    arrays["edges"] = np.append(native(table["low"]), table["high"][-1:])
                 else:
-                    arrays = {name: _native(file[name.upper(), number].data) for name in _PLANES}
-                    arrays["edges"] = None
+                    arrays |= {name: native(file[name.upper(), number].data) for name in _PLANES}
                     if "start" not in said:
                         times = file["TIMES", number].data
-                        arrays |= {name: _native(times[name]) for name in ("start", "end")}
+                        arrays |= {name: native(times[name]) for name in ("start", "end")}
                 parts.append(_part(said, arrays))
             return about, parts
     except (KeyError, OSError, TypeError, ValueError) as error:
@@ -301,10 +339,16 @@ def _read_fits(path: Path) -> tuple[dict[str, Any], list[CubePart]]:
         raise ArchiveDamaged(f"{path}: is no cube of corecube, or damaged: {line}") from error
 
 
-def _native(values: Any) -> Any:
-    array = np.array(values)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+def _stacks_fits(path: Path) -> dict[str, Stack]:
+    from astropy.io import fits
 
-
-def _ascii(text: str) -> str:
-    return printable(text).encode("ascii", "backslashreplace").decode("ascii")
+    try:
+        with fits.open(path, memmap=False) as file:
+            about = _json(file["ABOUT"].data.tobytes(), path)
+            return {
+                name: cubestackfiles.from_fits(file, name, said)
+                for name, said in about.get("stacks", {}).items()
+            }
+    except (KeyError, OSError, TypeError, ValueError, AttributeError) as error:
+        line = " ".join(str(error).split())
+        raise ArchiveDamaged(f"{path}: is no cube of corecube, or damaged: {line}") from error

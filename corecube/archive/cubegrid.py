@@ -1,4 +1,4 @@
-"""Parts of a cube on one grid: images on common pixels, spectra on common bins.
+"""Images of a cube on common pixels, by the areas that pixels share.
 
 A part itself is never resampled; this is for those who need one array. Errors of neighbouring
 pixels of the common grid are correlated where these share pixels of the image.
@@ -7,211 +7,209 @@ pixels of the common grid are correlated where these share pixels of the image.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from corecube import tan
+from corecube import tan, wcs
+from corecube.archive.cubeareas import cell_areas, shared_areas
 from corecube.archive.cubeparts import CubePart
-from corecube.archive.cutout import pixel_of
+from corecube.archive.cubestacks import Stack, one_unit
 from corecube.errors import QueryError
 from corecube.masks import MaskArray
 
-_FINE: Final = 8
-"""Places along each side of a pixel of the common grid by which areas are taken: 1/64 each."""
-
 FloatArray = npt.NDArray[np.float64]
 
+MOST_PIXELS: Final = 2000
+"""Along each side of a common grid: 110 MB of arrays for each image."""
 
-@dataclass(frozen=True, eq=False)
-class Stack:
-    """Images or spectra on one grid.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Of the parts.
-    unit : str
-        Of flux and error: of images per original pixel, as in the parts.
-    flux, error : float64 array (n, ny, nx) or (n, w)
-        NaN where a part has nothing.
-    mask : uint32 array, likewise
-        All planes set in any pixel that takes part.
-    coverage : float64 array, likewise
-        Part of the common pixel or bin that good pixels cover.
-    cards : dict or None
-        WCS cards of the common pixels.
-    edges : float64 array (w + 1,) or None
-        Edges of the common bins.
-    left_out : tuple of str
-        Spectra that are not on the grid of the others.
-    about : dict
-        Plain JSON. For images ``pixels``, the effective number of pixels of each image that a
-        common pixel is the mean of: below 1.5 neighbours are nearly the same measurement.
-    """
-
-    names: tuple[str, ...]
-    unit: str
-    flux: FloatArray
-    error: FloatArray
-    mask: MaskArray
-    coverage: FloatArray
-    cards: dict[str, float | int | str] | None = None
-    edges: FloatArray | None = None
-    left_out: tuple[str, ...] = ()
-    about: dict[str, Any] = field(default_factory=dict)
+LARGEST: Final = 3600.0
+"""Arcsec of a common pixel; the plane of the grid is no plane beyond some degrees."""
 
 
-def stack_spectra(parts: Iterable[CubePart]) -> Stack:
-    """Put spectra of one logarithmic grid into one array, over all of their bins.
+class PixelGrid:
+    """Common pixels in a tangent plane, north up and east left, to which images are added.
 
-    Nothing is resampled: bin b of a level is the same in all of them.
+    With the area a_i that pixel i of a part shares with a common pixel, as a part of the latter,
+    c_i its coverage, and the good ones G: F = sum_G a c I / sum_G a c, sigma**2 =
+    sum_G (a c s)**2 / (sum_G a c)**2, coverage = sum_G a c. The outlines of common pixels are
+    straight lines in the image between corners that go through the sky exactly.
 
     Parameters
     ----------
-    parts : iterable of CubePart
-        Images are passed over.
+    ra, dec : float
+        Middle of the grid, ICRS degrees.
+    size : int
+        Pixels along each side, 1 to 2000.
+    scale : float
+        Arcsec of a common pixel, below 3600.
 
     Raises
     ------
     QueryError
-        If units or levels differ.
+        If size or scale are not possible.
     """
-    spectra = [part for part in parts if part.kind == "spectrum"]
-    steps = {_grid(part) for part in spectra} - {None}
-    chosen = min(steps, key=str) if steps else None
-    used = [part for part in spectra if chosen is not None and _grid(part) == chosen]
-    left = tuple(part.name for part in spectra if chosen is None or _grid(part) != chosen)
-    unit = _one_unit(used)
-    first = min((part.first[0] for part in used), default=0)
-    last = max((part.first[0] + part.flux.size for part in used), default=first)
-    shape = (len(used), last - first)
-    flux, error = np.full(shape, np.nan), np.full(shape, np.nan)
-    mask, coverage = np.zeros(shape, np.uint32), np.zeros(shape)
-    edges = np.full(last - first + 1, np.nan)
-    for row, part in enumerate(used):
-        where = slice(part.first[0] - first, part.first[0] - first + part.flux.size)
-        flux[row, where], error[row, where] = part.flux, part.error
-        mask[row, where], coverage[row, where] = part.mask, part.coverage
-    if used:
-        assert chosen is not None
-        index = (np.arange(first, last + 1, dtype=np.int64) << used[0].level) - 0.5
-        edges = np.power(10.0, chosen[0] * index)
-    about = {} if chosen is None else {"step": chosen[0], "level": chosen[1], "medium": chosen[2]}
-    names = tuple(part.name for part in used)
-    return Stack(names, unit, flux, error, mask, coverage, None, edges, left, about)
+
+    def __init__(self, ra: float, dec: float, size: int, scale: float) -> None:
+        if not (1 <= size <= MOST_PIXELS and 0 < scale < LARGEST):
+            raise QueryError(
+                f"a grid of {size} pixels of {scale:g} arcsec is not possible; use 1 to "
+                f"{MOST_PIXELS} pixels of less than {LARGEST:g} arcsec"
+            )
+        middle = (size - 1) / 2.0
+        self.size, self.scale = size, scale
+        self.cards: dict[str, float | int | str] = {
+            "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg",
+            "CRPIX1": middle + 1.0, "CRPIX2": middle + 1.0, "CRVAL1": ra, "CRVAL2": dec,
+            "CD1_1": -scale / 3600.0, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": scale / 3600.0,
+        }  # fmt: skip
+        places = np.arange(size + 1) - 0.5
+        x, y = np.meshgrid(places, places)
+        self._sky = tan.to_sky(self.cards, x, y)
+        self._parts: list[CubePart] = []
+        self._layers: list[tuple[FloatArray, FloatArray, MaskArray, FloatArray]] = []
+        self._area: dict[str, float | None] = {}
+        self._pixels: dict[str, float | None] = {}
+        self._square = 0
+
+    def add(self, part: CubePart) -> None:
+        """Resample an image; spectra, and images without WCS, are passed over."""
+        if part.kind != "image" or part.cards is None:
+            return
+        x, y = _pixels_of(part.cards, *self._sky)
+        cells = cell_areas(x, y)
+        sums = _Sums(self.size**2)
+        for cell, pixel, area in shared_areas(x, y, (part.flux.shape[0], part.flux.shape[1])):
+            if cell.size:
+                sums.add(cell, area / cells.ravel()[cell], pixel, part)
+        shape = (self.size, self.size)
+        flux, error, mask, coverage, effective = sums.result()
+        self._layers.append(
+            (
+                flux.reshape(shape),
+                error.reshape(shape),
+                mask.reshape(shape),
+                coverage.reshape(shape),
+            )
+        )
+        touched = cells[(coverage > 0).reshape(shape)]
+        self._area[part.name] = float(np.mean(touched)) * 4**part.level if touched.size else None
+        self._pixels[part.name] = effective
+        self._square = max(self._square, _square(x, y) << part.level)
+        self._parts.append(part)
+
+    def stack(self) -> Stack:
+        """Return the images that were added.
+
+        Raises
+        ------
+        QueryError
+            If their units differ.
+        """
+        unit = one_unit(self._parts)
+        shape = (len(self._layers), self.size, self.size)
+        flux, error, mask, coverage = (
+            np.array([layer[k] for layer in self._layers], dtype=kind).reshape(shape)
+            for k, kind in enumerate((np.float64, np.float64, np.uint32, np.float64))
+        )
+        return Stack(
+            tuple(part.name for part in self._parts), unit, flux, error, mask, coverage,
+            cards=self.cards,
+            about={
+                "scale": self.scale, "area": self._area, "pixels": self._pixels,
+                "square": self._square,
+            },
+        )  # fmt: skip
 
 
-def _grid(part: CubePart) -> tuple[float, int, str] | None:
-    wave = part.about["wavelengths"]
-    return None if wave["step"] is None else (wave["step"], part.level, wave["medium"])
+class _Sums:
+    """Sums over the pixels that common pixels are made of."""
+
+    def __init__(self, count: int) -> None:
+        self.share, self.square = np.zeros(count), np.zeros(count)
+        self.weight, self.flux, self.variance = np.zeros(count), np.zeros(count), np.zeros(count)
+        self.mask = np.zeros(count, np.uint32)
+
+    def add(
+        self,
+        cell: npt.NDArray[np.int64],
+        share: FloatArray,
+        pixel: npt.NDArray[np.int64],
+        part: CubePart,
+    ) -> None:
+        begin, end = int(cell[0]), int(cell[-1]) + 1
+        here, within = slice(begin, end), cell - begin
+
+        def summed(values: FloatArray) -> FloatArray:
+            found: npt.NDArray[Any] = np.bincount(within, values, end - begin)
+            return found
+
+        values = part.flux.reshape(-1)[pixel].astype(np.float64)
+        good = np.isfinite(values)
+        weight = np.where(good, share * part.coverage.reshape(-1)[pixel], 0.0)
+        sigma = np.where(good, part.error.reshape(-1)[pixel], 0.0).astype(np.float64)
+        self.weight[here] += summed(weight)
+        self.flux[here] += summed(weight * np.where(good, values, 0.0))
+        self.variance[here] += summed((weight * sigma) ** 2)
+        self.share[here] += summed(share)
+        self.square[here] += summed(share**2)
+        np.bitwise_or.at(self.mask, cell, part.mask.reshape(-1)[pixel])
+
+    def result(self) -> tuple[FloatArray, FloatArray, MaskArray, FloatArray, float | None]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            flux, error = self.flux / self.weight, np.sqrt(self.variance) / self.weight
+        inside = self.share > 0.999
+        effective = self.share[inside] ** 2 / self.square[inside]
+        median = float(np.median(effective)) if effective.size else None
+        return flux, error, self.mask, self.weight, median
 
 
 def stack_images(
     parts: Iterable[CubePart], ra: float, dec: float, size: int, scale: float
 ) -> Stack:
-    """Resample images onto common pixels by the areas that they share.
-
-    With the area a_i of pixel i of a part in a common pixel, c_i its coverage, and the good ones G:
-    F = sum_G a c I / sum_G a c, sigma**2 = sum_G (a c s)**2 / (sum_G a c)**2, coverage =
-    sum_G a c. Areas are counted by 8 x 8 places in each common pixel.
+    """Resample images onto common pixels by the areas that they share; see `PixelGrid`.
 
     Parameters
     ----------
     parts : iterable of CubePart
-        Spectra, and images without WCS, are passed over.
+        Looked at one at a time.
     ra, dec : float
-        Middle of the grid, ICRS degrees.
     size : int
-        Pixels along each side, 1 to 2000. The grid is in the tangent plane, north up, east left.
     scale : float
-        Arcsec of a common pixel.
 
     Raises
     ------
     QueryError
         If size or scale are not possible, or units differ.
     """
-    if not (1 <= size <= 2000 and 0 < scale < 3600):
-        raise QueryError(f"a grid of {size} pixels of {scale} arcsec is not possible")
-    images = [part for part in parts if part.kind == "image" and part.cards is not None]
-    unit = _one_unit(images)
-    middle = (size - 1) / 2.0
-    cards: dict[str, float | int | str] = {
-        "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CUNIT1": "deg", "CUNIT2": "deg",
-        "CRPIX1": middle + 1.0, "CRPIX2": middle + 1.0, "CRVAL1": ra, "CRVAL2": dec,
-        "CD1_1": -scale / 3600.0, "CD1_2": 0.0, "CD2_1": 0.0, "CD2_2": scale / 3600.0,
-    }  # fmt: skip
-    shape = (len(images), size, size)
-    flux, error = np.full(shape, np.nan), np.full(shape, np.nan)
-    mask, coverage = np.zeros(shape, np.uint32), np.zeros(shape)
-    effective: dict[str, float | None] = {}
-    for number, part in enumerate(images):
-        share, target, source = _shares(cards, part, size)
-        _mean(share, target, source, part, (flux[number], error[number], coverage[number]))
-        np.bitwise_or.at(mask[number].reshape(-1), target, part.mask.reshape(-1)[source])
-        sums = np.bincount(target, share, size * size)
-        squares = np.bincount(target, share**2, size * size)
-        inside = sums > 0.999
-        effective[part.name] = (
-            float(np.median(sums[inside] ** 2 / squares[inside])) if inside.any() else None
-        )
-    names = tuple(part.name for part in images)
-    about = {"pixels": effective, "scale arcsec": scale}
-    return Stack(names, unit, flux, error, mask, coverage, cards, None, (), about)
+    grid = PixelGrid(ra, dec, size, scale)
+    for part in parts:
+        grid.add(part)
+    return grid.stack()
 
 
-def _shares(
-    cards: dict[str, float | int | str], part: CubePart, size: int
-) -> tuple[FloatArray, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return pairs of a common pixel and a pixel of the part, and the share of the former."""
-    fine = (np.arange(size * _FINE) + 0.5) / _FINE - 0.5
-    x, y = np.meshgrid(fine, fine)
-    ra, dec = tan.to_sky(cards, x.ravel(), y.ravel())
-    assert part.cards is not None
-    if tan.is_plain(part.cards):
-        column, row = (np.asarray(axis) for axis in tan.to_pixel(part.cards, ra, dec))
-    else:
-        found = [pixel_of(part.cards, *place) for place in zip(ra, dec, strict=True)]
-        column, row = np.array(found).T
-    ny, nx = part.flux.shape
+def _square(x: FloatArray, y: FloatArray) -> int:
+    """Return the side of a square of pixels that covers a grid, wherever its middle falls."""
+    away = [np.abs(axis - (axis[0, 0] + axis[-1, -1]) / 2.0).max() for axis in (x, y)]
+    return 2 * int(np.ceil(max(away))) + 1 if np.isfinite(away).all() else 0
+
+
+def _pixels_of(
+    cards: dict[str, float | int | str], ra: FloatArray, dec: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the pixels of positions, NaN where there is none.
+
+    A distortion holds on its image, and the grid may be wider: what astropy cannot invert there is
+    told by going back.
+    """
+    if tan.is_plain(cards):
+        return tan.to_pixel(cards, ra, dec)
+    projection = wcs.from_cards(cards)
+    x, y = projection.all_world2pix(ra, dec, 0, ra_dec_order=True, quiet=True)
+    found = wcs.to_sky(cards, x, y)
     with np.errstate(invalid="ignore"):
-        inside = (column >= -0.5) & (column < nx - 0.5) & (row >= -0.5) & (row < ny - 0.5)
-    cell = np.repeat(np.arange(size), _FINE)
-    target = (cell[:, None] * size + cell[None, :]).ravel()[inside].astype(np.int64)
-    j, i = (np.floor(axis[inside] + 0.5).astype(np.int64) for axis in (row, column))
-    pairs, counts = np.unique(target * (ny * nx) + j * nx + i, return_counts=True)
-    share: FloatArray = np.divide(counts, _FINE**2, dtype=np.float64)
-    return share, pairs // (ny * nx), pairs % (ny * nx)
-
-
-def _mean(
-    share: FloatArray,
-    target: npt.NDArray[np.int64],
-    source: npt.NDArray[np.int64],
-    part: CubePart,
-    into: tuple[FloatArray, FloatArray, FloatArray],
-) -> None:
-    flux, error, coverage = into
-    values = part.flux.reshape(-1)[source].astype(np.float64)
-    sigma = part.error.reshape(-1)[source].astype(np.float64)
-    weight = np.where(np.isfinite(values), share * part.coverage.reshape(-1)[source], 0.0)
-
-    def summed(of: FloatArray) -> FloatArray:
-        found: npt.NDArray[Any] = np.bincount(target, of, flux.size)
-        return found.astype(np.float64).reshape(flux.shape)
-
-    total = summed(weight)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flux[...] = summed(np.where(weight > 0, weight * values, 0.0)) / total
-        error[...] = np.sqrt(summed(np.where(weight > 0, weight * sigma, 0.0) ** 2)) / total
-    coverage[...] = total
-
-
-def _one_unit(parts: list[CubePart]) -> str:
-    units = sorted({part.unit for part in parts})
-    if len(units) > 1:
-        raise QueryError(f"{' and '.join(units)} do not go into one array; ask for one unit")
-    return units[0] if units else ""
+        east = np.mod(found[0] - ra + 180.0, 360.0) - 180.0
+        away = np.hypot(east * np.cos(np.radians(dec)), found[1] - dec)
+        there = away < 1e-3 * np.sqrt(np.abs(np.linalg.det(projection.pixel_scale_matrix)))
+    return np.where(there, x, np.nan), np.where(there, y, np.nan)

@@ -17,7 +17,8 @@ class CubePart:
 
     Attributes
     ----------
-    kind : {"image", "spectrum"}
+    kind : {"image", "spectrum", "weighted"}
+        The last is a spectrum times the merged passbands of its instrument.
     name : str
         Full name of the image or fibre.
     band, target : str

@@ -9,33 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from corecube.angles import Position, parse_radius
 from corecube.archive import cutout, pyramid
+from corecube.archive.cubebands import ByBand, PassbandsOf, choose_images, some
+from corecube.archive.cubebins import edges_of, stack_spectra
+from corecube.archive.cubegrid import PixelGrid
 from corecube.archive.cubeparts import CubePart
-from corecube.archive.cubeunits import NANOMAGGY, UNITS, to_nanomaggies
+from corecube.archive.cuberegions import outline_of
+from corecube.archive.cubespectra import spectrum_parts
+from corecube.archive.cubestacks import Stack
+from corecube.archive.cubeunits import NANOMAGGY, UNITS, scaled, to_nanomaggies
 from corecube.archive.names import FiberRow, ImageRow
-from corecube.archive.regions import Box, Cone, Region
+from corecube.archive.regions import Region
 from corecube.archive.shotfile import shifted
-from corecube.archive.spectrallevels import correlations, spectrum_level, variance_factor
-from corecube.archive.sphere import positions
 from corecube.errors import QueryError
-from corecube.masks import MaskArray, valid, value
+from corecube.instruments import Instruments
+from corecube.masks import MaskArray, valid
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from corecube.archive.answer import Result
-    from corecube.archive.cubegrid import Stack
     from corecube.archive.reader import Archive
-    from corecube.frames import Fibers
-
-_OUTLINE: Final = 64
-"""Places along the edge of a region by which its box in an image is found."""
 
 
 class Cube:
@@ -50,8 +49,15 @@ class Cube:
         None: the square of `result.size` pixels around its position.
     level : int
     wavelength : (float, float) or None
-        Spectra give the bins that reach into it, Angstrom; images are not concerned.
+        Angstrom: spectra give the bins that reach into it, images are left out where their
+        passband is below 1 % of its peak all over it. Images in a band of which no curve is known
+        stay.
     unit : {"nanomaggy", "stored"}
+    weighted : bool
+        After each spectrum the same times the merged passbands of its instrument, a part of the
+        kind "weighted".
+    passbands : callable or None
+        Gives the passbands of a shot's instrument; None asks the installed instruments.
 
     Raises
     ------
@@ -67,6 +73,9 @@ class Cube:
         level: int = 0,
         wavelength: tuple[float, float] | None = None,
         unit: str = NANOMAGGY,
+        *,
+        weighted: bool = False,
+        passbands: PassbandsOf | None = None,
     ) -> None:
         if not 0 <= level <= pyramid.MOST_LEVELS:
             raise QueryError(
@@ -82,10 +91,18 @@ class Cube:
         self.level = level
         self.wavelength = wavelength
         self.unit = unit
+        self.weighted = weighted
+        self._installed = Instruments()
+        self._passbands = self._installed.passbands if passbands is None else passbands
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        """What was asked, as plain JSON."""
+        """What was asked, as plain JSON, and what is to be known of the answer.
+
+        ``other bands`` are the names of images that the wavelengths leave out, ``unknown bands``
+        those of images that stay as no curve of their band is known, ``says`` a line for each thing
+        that is missing; the last is complete when all parts have been read.
+        """
         center = self.result.center
         return {
             "archive": self.archive.path.name,
@@ -94,7 +111,21 @@ class Cube:
             "position": None if center is None else list(center),
             "size": self.result.size if self.region is None else None,
             "wavelength": None if self.wavelength is None else list(self.wavelength),
+            "other bands": self._by_band.other,
+            "unknown bands": self._by_band.unknown,
+            "says": self._installed.says,
         }
+
+    @cached_property
+    def _by_band(self) -> ByBand:
+        rows = (row for row in self.archive.rows(self.result) if isinstance(row, ImageRow))
+        found = choose_images(rows, self.wavelength, self._passbands)
+        if found.unknown:
+            self._installed.say(
+                f"kept at all wavelengths, as no curve of their band is known: "
+                f"{some(found.unknown)}"
+            )
+        return found
 
     def __iter__(self) -> Iterator[CubePart]:
         """Read the parts.
@@ -109,57 +140,136 @@ class Cube:
         yield from self._spectra()
 
     def _images(self) -> Iterator[CubePart]:
-        for row in self.archive.rows(self.result):
-            part = self._image(row) if isinstance(row, ImageRow) else None
+        for row in self._by_band.rows:
+            part = self._image(row)
             if part is not None:
                 yield part
 
     def _spectra(self) -> Iterator[CubePart]:
         for row in self.archive.rows(self.result):
-            part = self._spectrum(row) if isinstance(row, FiberRow) else None
-            if part is not None:
-                yield part
+            if isinstance(row, FiberRow):
+                bands = self._passbands(row.shot()) if self.weighted else None
+                if self.weighted and bands is None:
+                    self._installed.say(
+                        f"{row.record.instrument} gives no passbands: its spectra are not weighted"
+                    )
+                yield from spectrum_parts(
+                    row.spectrum(), row.name, self.level, self.wavelength, self.unit, bands
+                )
 
-    def write(self, path: Path | str) -> list[str]:
+    def write(
+        self,
+        path: Path | str,
+        pixels: tuple[int, float] | None = None,
+        bins: npt.ArrayLike | Literal["own"] | None = None,
+    ) -> list[str]:
         """Write all parts into one file, HDF5 or FITS by its name; return their names.
 
-        `corecube.archive.cubefiles.read_cube` gives them back as they are here.
+        `corecube.archive.cubefiles.read_cube` gives them back as they are here, `read_stacks` of
+        the same module what is on common grids.
+
+        Parameters
+        ----------
+        path : path
+        pixels : (int, float), optional
+            Also the images on common pixels, as `on_pixels` gives them.
+        bins : "own" or float array (w + 1,), optional
+            Also the spectra on common bins, as `on_bins` gives them: their own or given edges. With
+            weighted spectra these too.
 
         Raises
         ------
         QueryError
-            If the name ends with none of ``.h5 .hdf5 .fits .fit``.
+            If the name ends with none of ``.h5 .hdf5 .fits .fit``, or a grid is not possible.
         """
         from pathlib import Path
 
         from corecube.archive.cubefiles import write_cube
 
-        return write_cube(self, self.about, Path(path))
+        grid = None if pixels is None else self._grid(*pixels)
+        edges = None if bins is None or isinstance(bins, str) else edges_of(bins)
+        spectra: list[CubePart] = []
+
+        def watched() -> Iterator[CubePart]:
+            for part in self:
+                if grid is not None:
+                    grid.add(part)
+                if bins is not None and part.kind != "image":
+                    spectra.append(part)
+                yield part
+
+        def stacks() -> Iterator[tuple[str, Stack]]:
+            if grid is not None:
+                yield "pixels", self._told(grid.stack())
+            if bins is not None:
+                yield "bins", self._told(stack_spectra(spectra, edges))
+                if self.weighted:
+                    yield "weighted", stack_spectra(spectra, edges, "weighted")
+
+        return write_cube(watched(), self.about, Path(path), stacks)
 
     def on_pixels(self, size: int, scale: float) -> Stack:
         """Return the images resampled onto common pixels around the position that was asked for.
 
-        See `corecube.archive.cubegrid.stack_images`.
+        See `corecube.archive.cubegrid.PixelGrid`.
+
+        Parameters
+        ----------
+        size : int
+            Pixels along each side.
+        scale : float
+            Arcsec of a pixel.
 
         Raises
         ------
         QueryError
             If no one position was asked for, or size or scale are not possible.
         """
-        from corecube.archive.cubegrid import stack_images
+        grid = self._grid(size, scale)
+        for part in self._images():
+            grid.add(part)
+        return self._told(grid.stack())
 
+    def _grid(self, size: int, scale: float) -> PixelGrid:
         if self.result.center is None:
             raise QueryError("common pixels lie around one position; none was asked for")
-        return stack_images(self._images(), *self.result.center, size, scale)
+        return PixelGrid(*self.result.center, size, scale)
 
-    def on_bins(self) -> Stack:
-        """Return the spectra of one logarithmic grid in one array, over all of their bins.
+    def on_bins(self, edges: npt.ArrayLike | None = None, *, weighted: bool = False) -> Stack:
+        """Return the spectra in one array: on all bins of their own grid, or on given ones.
 
-        See `corecube.archive.cubegrid.stack_spectra`; nothing is resampled.
+        See `corecube.archive.cubebins.stack_spectra`; on their own bins nothing is resampled.
+
+        Parameters
+        ----------
+        edges : float array (w + 1,), Angstrom; optional
+            Of the bins.
+        weighted : bool
+            The weighted spectra in their place; the cube must have them.
+
+        Raises
+        ------
+        QueryError
+            If units differ, edges do not rise, or weighted spectra were not asked for.
         """
-        from corecube.archive.cubegrid import stack_spectra
+        if weighted and not self.weighted:
+            raise QueryError("the cube has no weighted spectra; ask for it with weighted=True")
+        kind = "weighted" if weighted else "spectrum"
+        return self._told(stack_spectra(self._spectra(), edges, kind))
 
-        return stack_spectra(self._spectra())
+    def _told(self, stack: Stack) -> Stack:
+        """Say what a stack lacks, and return it."""
+        square = stack.about.get("square", 0)
+        if self.region is None and square > self.result.size:
+            self._installed.say(
+                f"the common pixels reach beyond the squares of {self.result.size} pixels; a size "
+                f"of {square} covers them"
+            )
+        if stack.left_out:
+            self._installed.say(
+                f"not on the common bins, as their wavelengths are others: {some(stack.left_out)}"
+            )
+        return stack
 
     # -- images ------------------------------------------------------------------------------
 
@@ -179,7 +289,7 @@ class Cube:
         unit = frame.unit
         if self.unit == NANOMAGGY:
             factor = to_nanomaggies(unit, None, row.name)
-            flux, error, unit = _times(flux, factor), _times(error, factor), NANOMAGGY
+            flux, error, unit = scaled(flux, factor), scaled(error, factor), NANOMAGGY
         start, end = (
             _row_means(np.asarray(part, dtype=np.float64), step)
             for part in (frame.times.start, frame.times.end)
@@ -211,7 +321,7 @@ class Cube:
                 *cutout.pixel_of(cards, *self.result.center), self.result.size, shape
             )
             return None if place is None or not place.pixels else (place.rows, place.columns)
-        edge = [cutout.pixel_of(cards, ra, dec) for ra, dec in _outline(self.region)]
+        edge = [cutout.pixel_of(cards, ra, dec) for ra, dec in outline_of(self.region)]
         x, y = np.array(edge).T
         if not (np.isfinite(x).all() and np.isfinite(y).all()):  # beyond the image's hemisphere
             return (0, ny), (0, nx)
@@ -219,78 +329,6 @@ class Cube:
         low_x, high_x = (int(np.clip(np.floor(v + 0.5), -1, nx)) for v in (x.min(), x.max()))
         rows, columns = (max(0, low_y), min(ny, high_y + 1)), (max(0, low_x), min(nx, high_x + 1))
         return (rows, columns) if rows[0] < rows[1] and columns[0] < columns[1] else None
-
-    # -- spectra -----------------------------------------------------------------------------
-
-    def _spectrum(self, row: FiberRow) -> CubePart | None:
-        fibers = row.spectrum()
-        assert fibers.error is not None and fibers.mask is not None
-        wave = np.atleast_2d(fibers.wave.wavelength())[0]
-        outside = (fibers.mask[0] & np.uint32(value("outside"))) != 0
-        places = np.flatnonzero(np.isfinite(wave) & ~outside)
-        if not places.size:
-            return None
-        part = slice(int(places[0]), int(places[-1]) + 1)
-        flux, error, mask = fibers.flux[0, part], fibers.error[0, part], fibers.mask[0, part]
-        found = spectrum_level(
-            flux, error, mask, fibers.wave.part(part.start, part.stop), self.level, part.start
-        )
-        measured = fibers.wave.unit != "pix"
-        use = slice(None)
-        if self.wavelength is not None:
-            if not measured:
-                return None
-            low, high = self.wavelength
-            inside = (found.edges[:-1] < high) & (found.edges[1:] > low)
-            if not inside.any():
-                return None
-            bins = np.flatnonzero(inside)
-            use = slice(int(bins[0]), int(bins[-1]) + 1)
-        begin = use.start or 0
-        edges = found.edges[begin : (use.stop or len(found.flux)) + 1]
-        mean, sigma, unit = found.flux[use], found.error[use], fibers.unit
-        if self.unit == NANOMAGGY:
-            middle = np.sqrt(edges[:-1] * edges[1:]) if measured else None
-            factor = to_nanomaggies(unit, middle, row.name)
-            mean, sigma, unit = _times(mean, factor), _times(sigma, factor), NANOMAGGY
-        start, end = (
-            np.array(np.ravel(part)[0], dtype=np.float64)
-            for part in (fibers.times.start, fibers.times.end)
-        )
-        return CubePart(
-            "spectrum", row.name, "", fibers.target[0] if fibers.target else "", self.level, unit,
-            mean, sigma, found.mask[use], found.coverage[use], start, end,
-            (found.first + begin,), edges=edges, ra=float(fibers.ra[0]), dec=float(fibers.dec[0]),
-            about=_said(fibers, flux, error, mask, part, self.level),
-        )  # fmt: skip
-
-
-def region_of(
-    archive: Archive, place: Any, radius: float | str | None, size: int | None, select: Any
-) -> tuple[Result, Region | None]:
-    """Return what lies around a position or in a region, and the region that images are cut to."""
-    if isinstance(place, str | tuple | Position):
-        only_cone = size is None and radius is not None
-        result = archive.cone(
-            place, "2 arcsec" if radius is None else radius,
-            **({} if only_cone else {"size": cutout_size(size)}), **select,
-        )  # fmt: skip
-        if not only_cone:
-            return result, None
-        degrees = parse_radius(radius) if isinstance(radius, str) else float(radius or 0.0)
-        assert result.center is not None
-        return result, Cone(*result.center, degrees)
-    if radius is not None or size is not None:
-        raise QueryError("radius and size belong to a position; a region has its own extent")
-    center = (place.ra, place.dec) if isinstance(place, Cone) else None
-    return archive.region(place, center, **select), place
-
-
-def cutout_size(size: int | None) -> int:
-    """Return the pixels along the side of a square, 64 if not said."""
-    from corecube.archive.answer import CUTOUT_SIZE
-
-    return CUTOUT_SIZE if size is None else size
 
 
 def level_cards(cards: dict[str, float | int | str], level: int) -> dict[str, float | int | str]:
@@ -336,69 +374,4 @@ def _row_means(times: npt.NDArray[np.float64], step: int) -> npt.NDArray[np.floa
     return np.asarray(times[0] + np.add.reduceat(times - times[0], begins) / counts)
 
 
-def _times(values: npt.NDArray[Any], factor: Any) -> npt.NDArray[Any]:
-    if isinstance(factor, float) and factor == 1.0:
-        return values
-    return np.asarray((values * factor).astype(values.dtype))
-
-
-def _said(
-    fibers: Fibers, flux: Any, error: Any, mask: MaskArray, part: slice, level: int
-) -> dict[str, Any]:
-    model = fibers.layers.get("model")
-    lags = None
-    if model is not None and model.values.shape == fibers.flux.shape:
-        lags = correlations(flux, error, mask, model.values[0, part])
-    grid = fibers.wave.is_grid
-    return {
-        "wavelengths": {
-            "unit": fibers.wave.unit, "medium": fibers.wave.medium,
-            "specsys": fibers.wave.specsys, "step": fibers.wave.step if grid else None,
-        },
-        "rule": "bin = index >> level" if grid else "bin = pixel >> level",
-        "pixels": part.stop - part.start,
-        "lag1": None if lags is None else lags[0],
-        "lag2": None if lags is None else lags[1],
-        "bin variance over independent":
-            None if lags is None else variance_factor(lags, 1 << level),
-    }  # fmt: skip
-
-
-def _outline(region: Region) -> list[tuple[float, float]]:
-    """Return places along the edge of a region, ICRS degrees."""
-    from corecube.archive.polygon import Polygon
-
-    if isinstance(region, Polygon):  # great circles are lines in the tangent plane
-        return [(float(ra), float(dec)) for ra, dec in region.vertices]
-    part = np.linspace(0.0, 1.0, _OUTLINE)
-    if isinstance(region, Box):
-        ra = region.ra_min + part * region.width
-        dec = region.dec_min + part * (region.dec_max - region.dec_min)
-        low, high = np.full(_OUTLINE, region.dec_min), np.full(_OUTLINE, region.dec_max)
-        left, right = np.full(_OUTLINE, ra[0]), np.full(_OUTLINE, ra[-1])
-        ras, decs = (
-            np.concatenate(sides) for sides in ((ra, ra, left, right), (low, high, dec, dec))
-        )
-    else:
-        ras, decs = _circle(region if isinstance(region, Cone) else _around(region))
-    return list(zip(ras.tolist(), decs.tolist(), strict=True))
-
-
-def _around(region: Region) -> Cone:
-    middle, radius = region.circle()
-    ra, dec = positions(middle)
-    return Cone(float(ra), float(dec), radius)
-
-
-def _circle(cone: Cone) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    angle = np.linspace(0.0, 2.0 * np.pi, 4 * _OUTLINE, endpoint=False)
-    dec, radius = np.radians(cone.dec), np.radians(cone.radius)
-    sine = np.sin(dec) * np.cos(radius) + np.cos(dec) * np.sin(radius) * np.cos(angle)
-    decs = np.arcsin(np.clip(sine, -1.0, 1.0))
-    ras = np.arctan2(
-        np.sin(angle) * np.sin(radius) * np.cos(dec), np.cos(radius) - np.sin(dec) * sine
-    )
-    return np.degrees(ras) + cone.ra, np.degrees(decs)
-
-
-__all__ = ["Cube", "CubePart", "level_cards", "region_of"]
+__all__ = ["Cube", "CubePart", "level_cards"]

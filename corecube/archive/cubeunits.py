@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -53,3 +53,10 @@ def to_nanomaggies(
         f"{name} is in '{unit}', which cannot be given in nanomaggies; ask for all as stored "
         f"(unit '{STORED}')"
     )
+
+
+def scaled(values: npt.NDArray[Any], factor: float | npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    """Return values times a factor, in their own type."""
+    if isinstance(factor, float) and factor == 1.0:
+        return values
+    return np.asarray((values * factor).astype(values.dtype))

@@ -24,6 +24,7 @@ from corecube.errors import ArchiveDamaged, ArchiveMissing
 
 if TYPE_CHECKING:
     from corecube.angles import Position
+    from corecube.archive.cubebands import PassbandsOf
     from corecube.archive.cubes import Cube
     from corecube.archive.names import Row
     from corecube.archive.query import Result
@@ -317,6 +318,8 @@ class Archive:
         size: int | None = None,
         radius: float | str | None = None,
         unit: str = "nanomaggy",
+        weighted: bool = False,
+        passbands: PassbandsOf | None = None,
         **select: Any,
     ) -> Cube:
         """Return every image and spectrum of a region at one resolution, part by part.
@@ -333,8 +336,8 @@ class Archive:
             0 gives all pixels, each further level means of twice as many along each axis, also
             levels that the archive does not store.
         wavelength : (float, float), optional
-            Angstrom; only bins of spectra that reach into it. It does not choose images: `bands`
-            does.
+            Angstrom; only bins of spectra that reach into it, and only images whose passband does.
+            An image in a band of which no curve is known stays, and ``cube.about`` names it.
         size : int, optional
             Of the square, pixels of the image; 64 with neither `size` nor `radius`.
         radius : str or float, optional
@@ -343,6 +346,11 @@ class Archive:
         unit : {"nanomaggy", "stored"}
             All in nanomaggies (images per original pixel; spectra as densities per frequency,
             f_lambda lambda**2 / c), or as stored.
+        weighted : bool
+            After each spectrum also the same times the merged passbands of its instrument: a part
+            of the kind "weighted".
+        passbands : callable, optional
+            Gives the passbands of a shot's instrument; if not given the installed instruments do.
         **select
             See `corecube.archive.selection.Select`.
 
@@ -350,10 +358,13 @@ class Archive:
         ------
         QueryError
         """
-        from corecube.archive.cubes import Cube, region_of
+        from corecube.archive.cuberegions import region_of
+        from corecube.archive.cubes import Cube
 
         result, region = region_of(self, place, radius, size, select)
-        return Cube(self, result, region, level, wavelength, unit)
+        return Cube(
+            self, result, region, level, wavelength, unit, weighted=weighted, passbands=passbands
+        )
 
     def everything(self, **select: Any) -> Result:
         """Return all fibres and images that the filters select, also those without a position."""

@@ -14,8 +14,8 @@ from corecube.archive.names import FiberRow, ImageRow
 from corecube.archive.reader import Archive
 from corecube.errors import FrameError, QueryError, UnitError
 from corecube.frames import Fibers, Image
+from corecube.instruments import Find, Instruments, find_installed
 from corecube.masks import valid, value
-from corecube.measuring.instruments import Find, Instruments, find_installed
 from corecube.photometry import conversions
 from corecube.photometry.apertures import aperture_flux, pixel_scale, separation
 from corecube.photometry.passbands import Passbands

@@ -58,6 +58,18 @@ class Passband:
         where = np.asarray(wavelength, dtype=np.float64)
         return np.interp(where, self.wavelength, self.response, left=0.0, right=0.0)
 
+    def reaches(self, low: float, high: float, part: float = 0.01) -> bool:
+        """Tell whether the curve is above a part of its peak somewhere from `low` to `high`.
+
+        Parameters
+        ----------
+        low, high : float, Angstrom
+        part : float
+        """
+        inside = self.wavelength[(self.wavelength > low) & (self.wavelength < high)]
+        there = self.at(np.concatenate([[low], inside, [high]]))
+        return bool(there.max() > part * self.response.max())
+
     @cached_property
     def pivot(self) -> float:
         """The pivot wavelength in Angstrom, by which f_nu and f_lambda are converted.

@@ -154,6 +154,7 @@ def rebin(
     error: npt.ArrayLike,
     new_edges: npt.ArrayLike,
     good: npt.ArrayLike | None = None,
+    part: npt.ArrayLike | None = None,
 ) -> Rebinned:
     """Return spectra in other bins.
 
@@ -168,6 +169,9 @@ def rebin(
     good : bool array (..., w), optional
         Which pixels count; without it all with a finite flux and a positive, finite error. Others
         are left out in any case.
+    part : float array (..., w), optional
+        Which part of each pixel was measured, 0 to 1, where pixels are bins themselves: overlaps
+        count by it.
 
     Returns
     -------
@@ -180,8 +184,8 @@ def rebin(
     """
     old, new = (np.asarray(part, dtype=np.float64) for part in (edges, new_edges))
     values, sigma = (np.asarray(part, dtype=np.float64) for part in (flux, error))
-    for what, part in (("edges", old), ("new edges", new)):
-        if part.ndim != 1 or part.size < 2 or not np.all(np.diff(part) > 0):
+    for what, ends in (("edges", old), ("new edges", new)):
+        if ends.ndim != 1 or ends.size < 2 or not np.all(np.diff(ends) > 0):
             raise FrameError(f"rebinning: {what} must be of one dimension, rise, and be 2 or more")
     if values.shape != sigma.shape or values.shape[-1:] != (old.size - 1,):
         raise FrameError(
@@ -190,6 +194,8 @@ def rebin(
     use = np.isfinite(values) & np.isfinite(sigma) & (sigma > 0)
     if good is not None:
         use &= np.asarray(good, dtype=bool)
+    weight = np.where(use, 1.0 if part is None else np.asarray(part, dtype=np.float64), 0.0)
+    use = weight > 0
     count = new.size - 1
     both = np.unique(np.concatenate([old, new]))
     both = both[(both >= max(old[0], new[0])) & (both <= min(old[-1], new[-1]))]
@@ -200,7 +206,7 @@ def rebin(
         length = np.diff(both)
         pixel = np.searchsorted(old, both[:-1], side="right") - 1
         into = np.searchsorted(new, both[:-1], side="right") - 1
-        overlap = np.where(use[..., pixel], length, 0.0)
+        overlap = weight[..., pixel] * length
         share = overlap * np.where(use, sigma, 0.0)[..., pixel]
         starts = np.flatnonzero(np.diff(into, prepend=-1))
         bins = into[starts]

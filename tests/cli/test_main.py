@@ -65,8 +65,8 @@ def test_every_command_is_a_name_that_no_instrument_may_take() -> None:
             "see 'corecube --help'\n",
         ),
         (
-            ("query", "a", "--rdius", "3"),
-            "corecube: error: no such option: --rdius; did you mean '--radius'?; "
+            ("query", "a", "--raduis", "3"),
+            "corecube: error: no such option: --raduis; did you mean '--radius'?; "
             "see 'corecube query --help'\n",
         ),
         (

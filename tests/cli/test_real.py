@@ -285,6 +285,16 @@ def test_correlations_of_neighbouring_pixels(archive: Path) -> None:
         (("--cube", "{}/a.h5", "--wavelength", "7000..4000"), "the lower first"),
         (("--cube", "{}/a.h5", "--wavelength", "blue"), "two wavelengths in Angstrom"),
         (("--cube", "{}/a.h5", "--unit", "Jy"), "unit 'Jy' is none of"),
+        (("--pixels", "41,0.5"), "--pixels belongs to --cube FILE"),
+        (("--bins", "own"), "--bins belongs to --cube FILE"),
+        (("--weighted",), "--weighted belongs to --cube FILE"),
+        (("--cube", "{}/a.h5", "--pixels", "41"), "--pixels '41': give how many along each side"),
+        (("--cube", "{}/a.h5", "--pixels", "4.5,1"), "--pixels '4.5,1': give how many"),
+        (("--cube", "{}/a.h5", "--pixels", "0,1"), "a grid of 0 pixels of 1 arcsec is not"),
+        (("--cube", "{}/a.h5", "--pixels", "9,nan"), "of nan arcsec is not possible"),
+        (("--cube", "{}/a.fits", "--bins", "all"), "or 'own' for the bins"),
+        (("--cube", "{}/a.fits", "--bins", "7000..4000,9"), "--bins '7000..4000,9' is no grid"),
+        (("--cube", "{}/a.fits", "--bins", "10..9000,2"), "the first bin reaches below 0"),
     ],
 )
 def test_cubes_that_cannot_be(
@@ -293,7 +303,97 @@ def test_cubes_that_cannot_be(
     given = [str(option).format(tmp_path) for option in options]
     done = cli("query", archive, *STAR, *given)
     assert done.code == 2 and line in done.err, done.err
+    assert done.err.count("error:") == 1
     assert not list(tmp_path.glob("a.*"))
+
+
+def test_common_pixels_need_a_position(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    done = cli("query", archive, "--box", "38.30,38.31,-0.14,-0.13", "--cube", tmp_path / "a.h5",
+               "--pixels", "41,0.5")  # fmt: skip
+    assert done.code == 2 and "--pixels needs a position" in done.err
+    assert not list(tmp_path.glob("a.*"))
+
+
+@pytest.mark.parametrize(
+    ("wavelength", "bands"),
+    [
+        # where the curves of June 2001 are above 1 % of their peak: u 3048 to 4028, g 3783 to 5549,
+        # r 5415 to 6989, i 6689 to 8389, z 7960 to 10833
+        ("3000..11000", "giruuz"), ("4040..5300", "g"), ("5560..6680", "r"), ("3900..3990", "guu"),
+        ("8600..9200", "z"), ("5420..5540", "gr"), ("11000..12000", ""),
+    ],
+)  # fmt: skip
+def test_wavelengths_choose_images_of_a_cube(
+    cli: Cli, archive: Path, tmp_path: Path, wavelength: str, bands: str
+) -> None:
+    from corecube.archive.cubefiles import read_cube
+
+    done = cli("query", archive, *STAR, "--cube", tmp_path / "a.h5", "--wavelength", wavelength)
+    assert done.code == 0, done.err
+    about, parts = read_cube(tmp_path / "a.h5")
+    images = [part for part in parts if part.kind == "image"]
+    assert "".join(sorted(part.band for part in images)) == bands
+    assert len(about["other bands"]) == 6 - len(images) and about["unknown bands"] == []
+    left = 6 - len(bands)
+    assert (f"{left} image{'s' * (left > 1)} in other bands left out" in done.err) == (left > 0)
+
+
+def test_a_cube_on_common_grids(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    """By the command as in Python, in both formats; flux is kept."""
+    from corecube.archive import open_archive
+    from corecube.archive.cubefiles import read_cube, read_stacks
+    from corecube.archive.names import FiberRow
+    from corecube.photometry.rebinning import centred_edges, rebin_fiber
+
+    edges = centred_edges(3600.0, 10400.0, 4620)
+    with open_archive(archive) as opened:
+        cube = opened.cube(" ".join(STAR), size=80, unit="stored", weighted=True)
+        expected = {
+            "own": (cube.on_bins(), cube.on_bins(weighted=True)),
+            "3600..10400,4620": (cube.on_bins(edges), cube.on_bins(edges, weighted=True)),
+        }
+        assert expected["own"][0].flux.shape == (3, 40147 - 35520 + 1)
+        pixels = cube.on_pixels(41, 0.5)
+        (row,) = opened.find("7330-56684-0434")
+        assert isinstance(row, FiberRow)
+        star = row.spectrum()
+    for bins, suffix in (("own", "h5"), ("3600..10400,4620", "fits")):
+        path = tmp_path / f"star.{suffix}"
+        done = cli("query", archive, *STAR, "--size", 80, "--unit", "stored", "--cube", path,
+                   "--pixels", "41,0.5", "--bins", bins, "--weighted")  # fmt: skip
+        assert done.code == 0, done.err
+        assert "12 parts at level 0, and on common pixels and bins, written" in done.err
+        assert "warning" not in done.err
+        kinds = [part.kind for part in read_cube(path)[1]]
+        assert kinds == ["image"] * 6 + ["spectrum", "weighted"] * 3
+        stacks = read_stacks(path)
+        assert stacks["pixels"].equals(pixels)
+        assert stacks["bins"].equals(expected[bins][0])
+        assert stacks["weighted"].equals(expected[bins][1])
+    given = stacks["bins"]
+    (place,) = (k for k, name in enumerate(given.names) if "/7330-" in name)
+    alone = rebin_fiber(star, 0, edges)  # as `corecube export --rebin` gives it
+    assert np.allclose(given.flux[place], alone.flux, rtol=1e-12, equal_nan=True)
+    assert np.allclose(given.coverage[place], alone.coverage, rtol=1e-12)
+    assert star.error is not None
+    width = np.diff(10 ** ((np.arange(35520, 40149) - 0.5) / 1e4))
+    good = np.isfinite(star.error[0])
+    low, high = (10 ** ((k - 0.5) / 1e4) for k in (35520, 40148))
+    assert low < edges[0] and edges[-1] > high  # the grid begins within, and ends beyond
+    inside = 10 ** ((np.arange(35520, 40148) - 0.5) / 1e4) >= edges[0]
+    whole = (star.flux[0].astype("f8") * width)[good & inside].sum()
+    found = np.nansum(given.flux[place] * given.coverage[place] * np.diff(edges))
+    # but for the one pixel that the first edge cuts: less than its flux
+    assert found == pytest.approx(whole, abs=float(star.flux[0].max() * width.max()))
+
+
+def test_common_pixels_that_were_not_read_are_told(cli: Cli, archive: Path, tmp_path: Path) -> None:
+    ask = ("query", archive, *STAR, "--cube", tmp_path / "a.h5", "--pixels", "61,0.5")
+    done = cli(*ask)
+    assert done.code == 0 and "beyond the squares of 64 pixels; a size of " in done.err
+    size = done.err.split("a size of ")[1].split()[0]
+    again = cli(*ask, "--size", size, "--force")
+    assert again.code == 0 and "warning" not in again.err
 
 
 def test_the_frames_of_the_star_on_common_pixels(archive: Path) -> None:
@@ -304,7 +404,18 @@ def test_the_frames_of_the_star_on_common_pixels(archive: Path) -> None:
         spectra = opened.cube(" ".join(STAR), level=3).on_bins()
         with pytest.raises(QueryError, match="one position"):
             opened.cube(Box(38.30, 38.31, -0.14, -0.13)).on_pixels(41, 0.5)
+        cube = opened.cube(" ".join(STAR), size=40)
+        whole = {
+            part.name: (part.flux * part.coverage).sum(dtype="f8")
+            for part in cube
+            if part.kind == "image"
+        }
+        wide = cube.on_pixels(61, 0.5)  # all of the squares lies in it
     assert stack.flux.shape == (6, 41, 41) and (stack.coverage > 0.999).all()
+    for name, flux, coverage in zip(wide.names, wide.flux, wide.coverage, strict=True):
+        found = np.nansum(flux * coverage) * wide.about["area"][name]
+        assert found == pytest.approx(whole[name], rel=1e-6)
+        assert stack.about["pixels"][name] == pytest.approx(3.0, abs=0.05)
     # the star is in the middle of all six, within the 0.5 arcsec of a pixel and the proper motion
     for name, flux in zip(stack.names, stack.flux, strict=True):
         row, column = (int(k) for k in np.unravel_index(int(np.argmax(flux)), flux.shape))
@@ -312,9 +423,9 @@ def test_the_frames_of_the_star_on_common_pixels(archive: Path) -> None:
         # within 7.36 arcsec of the star; golden values by another program
         y, x = np.mgrid[:41, :41] - 20.0
         near = np.hypot(x, y) * 0.5 < 7.36
-        total = flux[near].sum() * (0.5 / 0.396) ** 2
+        total = flux[near].sum() * stack.about["area"][name]
         golden = {"u": 19.937, "g": 48.990, "r": 70.892, "i": 83.230, "z": 87.266}
-        # pixels of 0.3960 to 0.3963 arcsec, another edge of the circle, the sky's noise there
+        # another edge of the circle, the sky's noise there
         assert total == pytest.approx(golden[name[-1]], rel=0.04), name
     assert spectra.flux.shape == (3, (40147 >> 3) - (35520 >> 3) + 1)
     assert spectra.left_out == ()

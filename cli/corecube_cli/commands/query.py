@@ -23,6 +23,7 @@ _HELP = help_text(
     "corecube query s82.corecube 02:33:12.43 -00:08:02.1 --band r,i --format csv -o star.csv",
     "corecube query s82.corecube 38.3018 -0.1339 --cutouts cutouts --size 100 --spectra spectra",
     "corecube query s82.corecube 38.301799 -0.133922 --size 64 --level 1 --cube star.h5",
+    "corecube query s82.corecube 38.301799 -0.133922 --cube grid.h5 --pixels 41,0.5 --bins own",
     "corecube query s82.corecube @targets.csv --radius 1arcsec --format votable -o found.vot",
     "corecube query s82.corecube --where \"class == 'QSO' and z > 2\" --columns z,class",
     more="A position is in degrees (38.3018 -0.1339), sexagesimal, a name of the form "
@@ -114,12 +115,35 @@ def query_archive(
     ] = None,
     wavelength: Annotated[
         str | None,
-        typer.Option("--wavelength", metavar="A..B", help="Of the cube's spectra, Angstrom."),
+        typer.Option(
+            "--wavelength", metavar="A..B", help="Of the cube's spectra and images, Angstrom."
+        ),
     ] = None,
     unit: Annotated[
         str | None,
         typer.Option("--unit", metavar="UNIT", help="Of the cube: nanomaggy (default) or stored."),
     ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(
+            "--pixels",
+            metavar="SIZE,SCALE",
+            help="In the cube also the images on common pixels, SCALE arcsec each.",
+        ),
+    ] = None,
+    bins: Annotated[
+        str | None,
+        typer.Option(
+            "--bins",
+            metavar="own|A..B,N",
+            help="In the cube also the spectra on common bins: their own, or N with centres "
+            "from A to B, Angstrom.",
+        ),
+    ] = None,
+    weighted: Annotated[
+        bool,
+        typer.Option("--weighted", help="In the cube also the spectra times the passbands."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Replace cutouts, spectra and cubes that are there.")
     ] = False,
@@ -139,7 +163,21 @@ def query_archive(
     if text.startswith("@"):
         positions, text = _one_of("@FILE", positions, text[1:]), ""
     _check_together(text, positions, box, polygon, radius, cutouts)
-    _check_cube(cube, positions, {"--level": level, "--wavelength": wavelength, "--unit": unit})
+    of_cube = {
+        "--level": level, "--wavelength": wavelength, "--unit": unit, "--pixels": pixels,
+        "--bins": bins, "--weighted": weighted or None,
+    }  # fmt: skip
+    _check_cube(cube, positions, of_cube)
+    wanted = None
+    if cube is not None:
+        from corecube_cli.cubing import Wanted, check_cube, write_cube
+
+        if pixels is not None and not text:
+            raise failures.UsageProblem("--pixels needs a position, such as 38.3018 -0.1339")
+        wanted = Wanted(
+            cube, level or 0, wavelength, unit or "nanomaggy", pixels, bins, weighted=weighted
+        )
+        check_cube(wanted, force)
     select: dict[str, Any] = {
         "where": where, "time": time, "bands": words(band), "instruments": words(instrument),
         "exposures": exposures, "columns": words(columns),
@@ -156,10 +194,8 @@ def query_archive(
             from corecube_cli.taking import write_files
 
             write_files(answer, cutouts, spectra, size or 64, force)
-        if cube is not None:
-            from corecube_cli.cubing import write_cube
-
-            write_cube(opened, answer, cube, level or 0, wavelength, unit or "nanomaggy", force)
+        if wanted is not None:
+            write_cube(opened, answer, wanted)
         write_answer(answer, format, output)
     console.say(_counted(answer) + (f"; written to {output}" if output != "-" else ""))
     return failures.NOTHING_FOUND if fail_empty and not len(answer) else 0
