@@ -1,10 +1,12 @@
-"""Archives made frame by frame, without an instrument."""
+"""Archives made frame by frame, without an instrument; archives of strangers."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Callable, Sequence
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,30 @@ from corecube.archive.shotwriter import ShotWriter
 from corecube.archive.writer import ArchiveWriter, NewShot, create
 from corecube.frames import Fibers, Frame, Image
 from corecube.masks import MaskSpan
+from corecube.pipeline import Options, ingest
+from corecube.plugins import load
 from corecube.shots import ShotPlan
 from corecube.spectral import Spectral
+from corecube_cli.main import run
 
 Store = Callable[..., ShotRecord]
+HERE = Path(__file__).resolve().parent
+INSTRUMENTS = HERE.parent / "instruments"
+
+
+def _module(path: Path, name: str) -> Any:
+    """Load a module that is in no package; tests may import it by this name."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_module(HERE / "shotmaking.py", "shotmaking")
+_module(HERE / "skyrows.py", "skyrows")
+strangers = _module(HERE / "strangers.py", "strangers")
 
 
 def described(instrument: str, key: str, kind: str, generation: int) -> tuple[Any, Any]:
@@ -123,22 +145,13 @@ def fibers() -> Callable[..., Fibers]:
 @pytest.fixture(scope="session")
 def forging() -> Any:
     """The module tests/instruments/forging.py: archives of a stranger's."""
-    return _module("forging")
+    return _module(INSTRUMENTS / "forging.py", "forging_for_archives")
 
 
 @pytest.fixture(scope="session")
 def looking() -> Any:
     """The module tests/instruments/looking.py: what the browser reads."""
-    return _module("looking")
-
-
-def _module(name: str) -> Any:
-    path = Path(__file__).resolve().parents[1] / "instruments" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_for_archives", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return _module(INSTRUMENTS / "looking.py", "looking_for_archives")
 
 
 @pytest.fixture(scope="session")
@@ -146,3 +159,93 @@ def reseal(forging: Any) -> Callable[[Path], None]:
     """Seal a shot file anew that was changed on purpose: a forgery, not a damage."""
     do: Callable[[Path], None] = forging.reseal
     return do
+
+
+# -- archives of strangers -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the archive is made once that the strangers' are copies of."""
+    return tmp_path_factory.mktemp("stranger") / "sound.corecube"
+
+
+@pytest.fixture
+def archive(sound: Path, toy: Any, tmp_path: Path) -> Path:
+    """A copy of an archive with an image, a plate with exposures, and a file that waits."""
+    if not sound.exists():
+        raw = sound.parent / "raw"
+        toy.image(raw / "r.toy", "field/1", shape=(300, 310))
+        toy.fibers(
+            raw / "f.toy", "plate/1", ra=10 + np.arange(40) / 100, dec=np.full(40, 20.0),
+            exposures=True,
+        )  # fmt: skip
+        toy.gain(raw / "w.toy", "field/9")
+        assert ingest([str(raw)], sound, load("toy"), toy.ToyConfig(), Options()).exit_code() == 0
+    place = tmp_path / "home" / "a.corecube"
+    shutil.copytree(sound, place)
+    return place
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Any]:
+    """What lies beside the archive; afterwards it is as it was."""
+    (tmp_path / "world").mkdir()
+    around = strangers.World(tmp_path / "world")
+    before = around.state()
+    yield around
+    assert not around.ran.exists(), "a pickle was run"
+    assert around.state() == before, "files outside of the archive were changed"
+
+
+@pytest.fixture
+def use(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, looking: Any
+) -> Callable[..., dict[str, int]]:
+    """Do all that can be done with an archive; return exit codes by command."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    field, plate = strangers.FIELD, strangers.PLATE
+
+    def all_of_it(archive: Path, *, skip: str = "") -> dict[str, int]:
+        out = tmp_path / "out"
+        commands: dict[str, list[Any]] = {
+            "info": ["info", archive],
+            "info json": ["info", archive, "--json"],
+            "query": [
+                "query", archive, "10", "20", "-r", "0.3deg", "--exposures", "--spectra",
+                out / "spectra", "--cutouts", out / "cutouts", "--force",
+            ],
+            "query where": ["query", archive, "--where", "z > 0"],
+            "show": ["show", archive, field],
+            "show image": ["show", archive, f"{field}/r"],
+            "show fibre": ["show", archive, f"{plate}/stars/a-0"],
+            "report": ["report", archive, f"{field}/r", "-o", out / "report", "--json-only"],
+            "verify": ["verify", archive],
+            "repair": ["repair", archive],
+            "info after": ["info", archive],
+        }  # fmt: skip
+        codes = {}
+        for name, command in commands.items():
+            if skip and name.startswith(skip):
+                continue
+            capfd.readouterr()
+            codes[name] = run([str(part) for part in command])
+            said, told = capfd.readouterr()
+            assert codes[name] in (0, 2, 3, 5, 8), f"{name}: {told}"
+            for text in (said, told):
+                assert not strangers.HARMFUL.search(text), f"{name}: {text!r}"
+                assert strangers.SECRET not in text and "Traceback" not in text
+            if codes[name] in (2, 5):
+                assert told.count("error:") == 1, f"{name}: {told}"
+            if name == "verify":
+                for step, found in looking.look(archive).items():
+                    shown = repr(found) if "question" not in step else ""
+                    assert strangers.SECRET not in shown, step
+        for path in out.rglob("*"):
+            if path.is_file():
+                assert strangers.SECRET.encode() not in path.read_bytes()
+                assert np.array([777], ">f4").tobytes() * 4 not in path.read_bytes()
+        return codes
+
+    return all_of_it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -20,7 +21,21 @@ from corecube.archive.manifest import load as load_manifest
 from corecube.archive.reader import Archive
 from corecube.plugins import load
 
-DRIVER = Path(__file__).with_name("driver.py")
+HERE = Path(__file__).resolve().parent
+DRIVER = HERE / "driver.py"
+
+
+def _module(path: Path, name: str) -> Any:
+    """Load a module that is in no package; tests may import it by this name."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_module(HERE / "failingdisk.py", "failingdisk")
 
 
 @dataclass(frozen=True)
