@@ -260,7 +260,7 @@ def read(file: Any, path: str, key: Any = Ellipsis) -> npt.NDArray[Any]:
         As `node`, and if a chunk does not pass its checksum.
     """
     array = node(file, path)
-    _check_amount(f"{file.filename}: {path}", array.shape, key, array.dtype.itemsize)
+    check_amount(f"{file.filename}: {path}", array.shape, key, array.dtype.itemsize)
     try:
         return np.asarray(array[key])
     except (library().HDF5ExtError, MemoryError) as error:
@@ -269,8 +269,21 @@ def read(file: Any, path: str, key: Any = Ellipsis) -> npt.NDArray[Any]:
         ) from error
 
 
-def _check_amount(where: str, shape: Sequence[int], key: Any, itemsize: int) -> None:
-    """Refuse to read more at once than there may be memory for."""
+def check_amount(where: str, shape: Sequence[int], key: Any, itemsize: int) -> None:
+    """Refuse to read more at once than there may be memory for.
+
+    Parameters
+    ----------
+    where : str
+        File and array, for the message.
+    shape : sequence of int
+    key : slice, tuple of slices or Ellipsis
+    itemsize : int
+
+    Raises
+    ------
+    ArchiveDamaged
+    """
     parts = key if isinstance(key, tuple) else (key,)
     amount = itemsize
     for axis, length in enumerate(map(int, shape)):
@@ -345,7 +358,7 @@ class Table:
         types = {name: self.columns[name] for name in names}
         step = max(1, _SLAB // max(1, self._node.rowsize))
         width = sum(dtype.itemsize for dtype in types.values())
-        _check_amount(where, (last - first,), Ellipsis, width)
+        check_amount(where, (last - first,), Ellipsis, width)
         try:
             found = {
                 name: np.empty((last - first, *dtype.shape), dtype.base)

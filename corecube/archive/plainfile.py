@@ -105,7 +105,7 @@ def export_plain(shot: StoredShot, path: Path) -> int:
                     file.root._v_attrs[f"corecube_{name}"] = str(shot.description.get(name, ""))
                 for part in _parts(shot):
                     if 0 not in part.shape:
-                        written[part.path] = list(_write(tables, file, part))
+                        written[part.path] = list(_write(tables, file, part, shot.path))
             finally:
                 file.close()
         except tables.HDF5ExtError as error:
@@ -124,8 +124,10 @@ def export_plain(shot: StoredShot, path: Path) -> int:
     return path.stat().st_size
 
 
-def _write(tables: Any, file: Any, part: _Part) -> Iterator[tuple[int, int, int]]:
+def _write(tables: Any, file: Any, part: _Part, source: Path) -> Iterator[tuple[int, int, int]]:
     """Write an array; yield the rows of each slab and the CRC-32 of its bytes."""
+    # An array of zeros takes no room in a shot file, and all that it claims in this one.
+    hdf5.check_amount(f"{source}: {part.path}", part.shape, ..., part.dtype.itemsize)
     where, name = part.path.rsplit("/", 1)
     with hdf5.quiet():
         array = file.create_carray(

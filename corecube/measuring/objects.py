@@ -10,8 +10,8 @@ import numpy as np
 from corecube.archive.names import ImageRow, ShotRow
 from corecube.errors import QueryError
 from corecube.frames import Image
+from corecube.instruments import Find, Instruments, find_installed
 from corecube.measuring.gathering import APERTURE
-from corecube.measuring.instruments import Find, Instruments, find_installed
 from corecube.photometry.apertures import aperture_flux
 from corecube.photometry.catalogue import CatalogueFlux
 from corecube.reports.whole import READ

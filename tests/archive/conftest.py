@@ -221,6 +221,11 @@ def use(
             "show image": ["show", archive, f"{field}/r"],
             "show fibre": ["show", archive, f"{plate}/stars/a-0"],
             "report": ["report", archive, f"{field}/r", "-o", out / "report", "--json-only"],
+            "cube": [
+                "query", archive, "10", "20", "--size", "16", "--cube", out / "cube.h5", "--unit",
+                "stored", "--level", "1", "--pixels", "9,1", "--bins", "own", "--force",
+            ],
+            "export": ["export", archive, field, plate, "--plain", "-o", out / "plain"],
             "verify": ["verify", archive],
             "repair": ["repair", archive],
             "info after": ["info", archive],
