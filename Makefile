@@ -10,6 +10,8 @@ PYTEST ?= -n 2 --dist loadgroup
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# tests start hundreds of processes, which would compile all modules each time
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help test demo bench scale mutants soak fuzz wheel everything constraints clean

@@ -131,7 +131,8 @@ def _fresh(decoder: str, scratch: Path, packed: list[Path]) -> tuple[float, floa
     os.sched_setaffinity(0, {max(everywhere)})
     try:
         started = time.perf_counter()
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=environment)
+        quiet = subprocess.DEVNULL
+        subprocess.run(words, check=True, stdout=quiet, stderr=quiet, env=environment)
         ours = time.perf_counter() - started
         theirs = timed(lambda: [bz2.decompress(data) for data in contents])[0]
     finally:

@@ -62,6 +62,23 @@ def test_from_the_tree_to_a_spectrum_and_back(
     browse(toy_archive, scene, size)
 
 
+def test_a_rest_that_ends_while_enter_is_pressed_changes_nothing(
+    browse: Browse, toy_archive: Path
+) -> None:
+    async def scene(s: Scene) -> None:
+        await s.press("down", "down", "enter")
+        source = s.app.rows.source
+        s.app._later(lambda: s.app._open(source.place(0), focus=False))
+        on_its_way = s.app._rest._callback  # the timer has run out, but Enter is handled first
+        s.app._open(source.place(1), focus=True)
+        on_its_way()
+        await s.quiet()
+        assert s.app.has_class("at-view")
+        assert s.app.spectrum.spectrum.place.row == 1
+
+    browse(toy_archive, scene, (80, 24))
+
+
 def test_the_read_out_is_what_is_stored(browse: Browse, toy_archive: Path) -> None:
     with corecube.open(toy_archive) as archive:
         stored: Any = archive.get("toy/plate/1/stars/a-1").spectrum()  # type: ignore[union-attr]

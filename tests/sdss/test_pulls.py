@@ -106,6 +106,9 @@ def of_frame(image: Any, truth: Mapping[str, Any], band: str) -> Iterator[Pulls]
         )
 
 
+pytestmark = pytest.mark.xdist_group("pulls")  # its two fields of full size are made once
+
+
 @pytest.fixture(scope="module")
 def pulls(
     tmp_path_factory: pytest.TempPathFactory, read_frames: Any

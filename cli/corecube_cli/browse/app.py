@@ -347,10 +347,11 @@ class BrowseApp(App[int]):
             self._rest.stop()
 
         def rested() -> None:
-            self._rest = None
-            work()
+            if self._rest is timer:  # else it was stopped when this was on its way already
+                self._rest = None
+                work()
 
-        self._rest = self.set_timer(_REST, rested)
+        timer = self._rest = self.set_timer(_REST, rested)
 
     @property
     def idle(self) -> bool:
