@@ -34,7 +34,11 @@ auto_download = False
 
 # No deadline: the first example of a test pays for its imports, on a machine that others use too.
 _shared = settings(deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", _shared, derandomize=True, database=None)
+settings.register_profile(
+    "ci", _shared, derandomize=True, database=None,
+    # fewer than a developer's 100: they are the same ones each time, and the suite has 20 minutes
+    max_examples=int(os.environ.get("CORECUBE_EXAMPLES", "60")),
+)  # fmt: skip
 settings.register_profile(
     "developer", _shared, database=DirectoryBasedExampleDatabase(ROOT / ".hypothesis" / "examples")
 )

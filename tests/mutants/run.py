@@ -79,7 +79,9 @@ def _environment(tree: Path) -> dict[str, str]:
     plugins = sorted(str(folder) for folder in (tree / "plugins").iterdir() if folder.is_dir())
     path = os.pathsep.join([str(tree), str(tree / "cli"), *plugins])
     data = os.environ.get("CORECUBE_TEST_DATA") or str(ROOT.parent / "shared" / "data")
-    return os.environ | {"PYTHONPATH": path, "CORECUBE_TEST_DATA": data, "CI": "true"}
+    # all examples, and the same ones each time
+    fixed = {"CI": "true", "CORECUBE_EXAMPLES": "100"}
+    return os.environ | fixed | {"PYTHONPATH": path, "CORECUBE_TEST_DATA": data}
 
 
 if __name__ == "__main__":
